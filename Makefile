@@ -1,0 +1,47 @@
+# make demo | test | bench | soak | lint: each sets up .venv first (once; nothing to do when requirements.lock is unchanged).
+PYTHON ?= python3
+JOBS ?= 2
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help demo test bench soak lint setup clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make demo   a photograph through the array at 16, 8, 4 and 2 bits; table here, pictures in build/demo/"
+	@echo "make test   lint, types and every test (under 15 minutes on 2 cores, set-up included)"
+	@echo "make bench  the measured targets"
+	@echo "make soak   random programs three ways for SOAK_MINUTES (10) minutes"
+	@echo "make lint   ruff and mypy"
+	@echo "make setup  only the environment .venv; 'make clean' removes it and build/"
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: $(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+setup: $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/python -m rpa.demo
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not soak"
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks
+
+SOAK_MINUTES ?= 10
+soak: $(STAMP)
+	RPA_SOAK_MINUTES=$(SOAK_MINUTES) $(BIN)/python -m pytest -m soak
+
+clean:
+	rm -rf $(VENV) build
