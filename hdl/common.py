@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from amaranth import ClockSignal, Instance, Module, Shape, Signal, unsigned
+from amaranth import ClockSignal, Instance, Module, Shape, Signal, Value, unsigned
 from amaranth.hdl import ValueCastable
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
@@ -74,7 +74,7 @@ FAULT = data.StructLayout({"valid": 1, "code": 4, "pc": 32, "aux": 32})
 
 
 def operand(command, instruction: str, field: str):
-    """Bits of operand ``field`` of ``instruction`` in a COMMAND view, as an unsigned value."""
+    """Bits of operand ``field`` of ``instruction`` in a view with `args` (COMMAND, DECODED), as an unsigned value."""
     spec = _OPERANDS[instruction, field]
     return command.args[spec.lo - ARGS_LO:spec.hi - ARGS_LO + 1]
 
@@ -87,6 +87,16 @@ def register_layout(engine: str) -> data.StructLayout:
 def register_resets(engine: str) -> dict[str, int]:
     """Reset values of one engine's registers by short name."""
     return {r.name.partition(".")[2]: r.reset for r in REGISTERS if r.engine == engine}
+
+
+def log2_of(m: Module, name: str, value: Value, choices: tuple[int, ...]) -> Signal:
+    """Signal ``name`` with the logarithm of ``value``, a power of two of ``choices``; 0 for anything else."""
+    result = Signal(range(max(choices).bit_length()), name=name)
+    with m.Switch(value):
+        for choice in choices:
+            with m.Case(choice):
+                m.d.comb += result.eq(choice.bit_length() - 1)
+    return result
 
 
 def fault(m: Module, target, cause: str, pc, aux=0) -> None:
