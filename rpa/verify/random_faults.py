@@ -1,0 +1,159 @@
+"""Deliberate faults: one piece of program per cause of the table, and engine commands without regard to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+from isa.table import CONTEXT_RESERVED, ENGINES, FAULTS, INSTRUCTIONS, LOOP_DEPTH, PE_REGISTERS, REGISTERS, TOKEN_MAX
+from rpa.arch.config import ArrayConfig
+from rpa.verify.lines import BY_NAME, Label, Line, load_word, op
+from rpa.verify.random_commands import DEST_CODE, Command, Commands, context_word
+from rpa.verify.random_sections import ENGINE, SCRATCH, set_register
+
+CAUSES = tuple(row.name for row in FAULTS)
+
+
+def fault_lines(rng: Random, config: ArrayConfig, commands: Commands, label: Callable[[], int]) -> list[Line]:
+    """Return instructions that (nearly always) end in a fault, each cause as likely as any other."""
+    return getattr(_Faults(rng, config, commands, label), rng.choice(CAUSES).lower())()
+
+
+def wild_lines(rng: Random, config: ArrayConfig) -> list[Line]:
+    """Return commands whose registers are each legal, but nothing more: most of them fault, in every order of checks."""
+    lines: list[Line] = []
+    for _ in range(rng.randint(1, 4)):
+        engine = rng.choice(ENGINES)
+        for row in (r for r in REGISTERS if r.engine == engine.name):
+            if rng.random() < 0.4:
+                lines += set_register(row.name, _wild_value(rng, row, config))
+        name = {"ld": "ld", "ex": "run", "dr": "drain", "st": "st"}[engine.name]
+        operands = {field.name: rng.randrange(2) for field in BY_NAME[name].fields if field.name not in ("wait", "signal")}
+        lines.append(op(name, None, **operands, wait=0, signal=0))
+    return lines
+
+
+def _wild_value(rng: Random, row, config: ArrayConfig) -> int:
+    """A value that `set` accepts: a choice, small, or anywhere in the range; counts of steps stay small."""
+    if row.choices:
+        return rng.choice([value for value in row.choices if row.accepts(value, config)])
+    low, high = row.limits(config)
+    counts = row.minimum == 1
+    value = rng.choice((row.reset, rng.randint(0, 5), rng.randint(0, 5), rng.randint(0, 3) if counts else rng.randint(low, high)))
+    return min(max(value, low), high)
+
+
+class _Faults:
+    """A method per fault cause, named as the cause."""
+
+    def __init__(self, rng: Random, config: ArrayConfig, commands: Commands, label: Callable[[], int]) -> None:
+        self.rng, self.config, self.commands, self.label = rng, config, commands, label
+
+    def _command(self, command, **changes: int) -> list[Line]:
+        """The command with some registers changed."""
+        lines: list[Line] = [op("reset", engine=ENGINE[command.engine])]
+        for name, value in {**command.registers, **{k.replace("_", ".", 1): v for k, v in changes.items()}}.items():
+            lines += set_register(name, value)
+        return [*lines, op(command.name, None, **command.operands, wait=0, signal=0)]
+
+    def illegal_opcode(self) -> list[Line]:
+        rng = self.rng
+        known = {row.opcode for row in INSTRUCTIONS}
+        row = rng.choice([r for r in INSTRUCTIONS if r.reserved_mask])
+        reserved = [bit for bit in range(32) if row.reserved_mask >> bit & 1]
+        words = (rng.choice([code for code in range(64) if code not in known]) << 26 | rng.getrandbits(26),
+                 row.match | 1 << rng.choice(reserved),
+                 BY_NAME["set"].match | BY_NAME["set"].field("reg").insert(255),
+                 BY_NAME["setr"].match | BY_NAME["setr"].field("reg").insert(rng.choice((20, 31, 89, 113, 127, 141))),
+                 BY_NAME["rdctr"].match | BY_NAME["rdctr"].field("counter").insert(rng.choice((34, 63, 255))),
+                 BY_NAME["ld"].match | BY_NAME["ld"].field("dest").insert(3),
+                 BY_NAME["ld"].match | BY_NAME["ld"].field("source").insert(3))
+        return [op("word", word=rng.choice(words))]
+
+    def illegal_context(self) -> list[Line]:
+        rng = self.rng
+        reserved = rng.choice([bit for bit in range(32) if CONTEXT_RESERVED >> bit & 1])
+        word = rng.choice((context_word(rng) | 1 << reserved, rng.getrandbits(30), 31, 3 << 20))
+        slot = rng.choice((0, 63))
+        return [*load_word(SCRATCH, word), op("ctxld", slot=slot, rs=SCRATCH, wait=0, signal=0)]
+
+    def illegal_config(self) -> list[Line]:
+        rng, config = self.rng, self.config
+        if rng.random() < 0.5:
+            row = rng.choice([r for r in REGISTERS if r.bits < 16])
+            low, high = row.limits(config)
+            return list(set_register(row.name, rng.choice((low - 1, high + 1, -32768, 32767, 1 << 20, -(1 << 31)))))
+        command = rng.choice((
+            lambda: self._command(self.commands.ld_plain("a"), ld_pack=2),
+            lambda: self._command(self.commands.run(), ex_cbits=2, ex_abits=rng.choice((2, 4)), ex_wbits=16),
+            lambda: self._command(self.commands.drain(), dr_row0=31, dr_rows=2),
+            lambda: self._command(self.commands.drain(), dr_acc0=15, dr_accs=2),
+            lambda: [*self._command(self.commands.ld_plain("w"), st_bits=2), op("st", wait=0, signal=0)]))
+        return command()
+
+    def fetch(self) -> list[Line]:
+        target = self.rng.choice((self.config.imem_words, self.config.imem_words - 1, 1 << 20, -1))
+        return [*load_word(SCRATCH, target), op("jalr", rd=1, rs=SCRATCH, imm=0)]
+
+    def loop_depth(self) -> list[Line]:
+        ends = [self.label() for _ in range(LOOP_DEPTH + 1)]
+        lines: list[Line] = [op("loopi", target=end, count=2) for end in ends]
+        for end in reversed(ends):
+            lines += [op("add", rd=1, rs=1, rt=1), Label(end)]
+        return lines
+
+    def mem_range(self) -> list[Line]:
+        size = self.config.mem_bytes
+        if self.rng.random() < 0.5:
+            return self._command(self.commands.ld_plain("a"), ld_addr=self.rng.choice((size - 2, size, (1 << 32) - 2)))
+        command = self.commands.st() or self.commands.ld_plain("w")
+        return self._command(command, **{f"{command.engine}_addr": self.rng.choice((size - 2, size, (1 << 32) - 2))})
+
+    def misaligned(self) -> list[Line]:
+        kind = self.rng.randrange(3)
+        if kind == 0:
+            return self._command(self.commands.ld_plain("a"), ld_addr=self.commands.map.data + 1)
+        if kind == 1 and self.config.bus_words > 1:
+            return self._command(self.commands.ld_plain("w"), ld_unit=2, ld_base=1)
+        command = self.commands.st() or self.commands.ld_plain("a")
+        return self._command(command, **{f"{command.engine}_addr": self.commands.map.data + 1})
+
+    def bank_range(self) -> list[Line]:
+        rng, config = self.rng, self.config
+        return rng.choice((
+            lambda: self._command(self.commands.ld_plain("a"), ld_base=config.a_depth - 2),
+            lambda: self._command(self.commands.ld_plain("w"), ld_base=rng.choice((config.w_depth, 65535))),
+            lambda: self._command(self.commands.run(), ex_abase=config.a_depth - 1, ex_as0=1, ex_n0=8),
+            lambda: self._command(self.commands.run(), ex_wbase=config.w_depth, ex_wen=1),
+            lambda: self._command(self.commands.drain(), dr_base=config.o_depth - 1, dr_pitch=1, dr_rows=1, dr_accs=4, dr_acc0=0, dr_raw=1),
+            lambda: self._command(self.commands.drain(), dr_param=config.p_entries),
+            lambda: self._command(self.commands.st() or self.commands.run(), st_base=config.o_depth)))()
+
+    def rq_shift(self) -> list[Line]:
+        """Shift 0 from a constant into the P banks."""
+        entries = self.config.p_entries
+        lines = self._command(Command("ld", "ld", {"dest": DEST_CODE["p"], "source": 1}, {
+            "ld.rows": entries, "ld.units": 8, "ld.pitch": 8, "ld.dstep": 1, "ld.wlen": entries, "ld.fill": self.rng.choice((0, 63, 127, 20))}))
+        return [*lines, op("fence", engines=1), *self._command(self.commands.drain(), dr_raw=0)]
+
+    def acc_conflict(self) -> list[Line]:
+        run, drain = self.commands.run(), self.commands.drain()
+        lines = self._command(run, ex_n0=self.rng.randint(20, 60), ex_as0=0, ex_ws0=0)
+        return lines + self._command(Command("dr", "drain", {"bank": run.bank or 0}, drain.registers))
+
+    def token_overflow(self) -> list[Line]:
+        rng, end = self.rng, self.label()
+        return [op("loopi", target=end, count=TOKEN_MAX + 3), op("sync", engine=rng.randrange(4), wait=0, signal=rng.randint(1, 15)),
+                op("add", rd=1, rs=1, rt=1), Label(end)]
+
+    def deadlock(self) -> list[Line]:
+        rng = self.rng
+        lines: list[Line] = [op("sync", engine=rng.randrange(4), wait=rng.randint(1, 15), signal=0) for _ in range(rng.randint(1, 3))]
+        tails: tuple[list[Line], ...] = ([], [op("fence", engines=rng.randint(1, 15))], [op("halt")])
+        return lines + rng.choice(tails)
+
+    def cycle_limit(self) -> list[Line]:
+        start = self.label()
+        return [Label(start), op("add", rd=1, rs=1, rt=1), *([op("sync", engine=self.rng.randrange(4), wait=0, signal=0)] * self.rng.randint(0, 1)),
+                op("jal", target=start, rd=self.rng.choice((0, PE_REGISTERS)))]
+

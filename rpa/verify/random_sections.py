@@ -1,0 +1,127 @@
+"""Sections of random programs: a few engine commands tied together by tokens in program order, so that they cannot deadlock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+from isa.table import ENGINES, REGISTERS
+from rpa.arch.config import ArrayConfig
+from rpa.verify.lines import Line, Op, load_word, op
+from rpa.verify.random_commands import Command, Commands, context_word
+
+ENGINE = {row.name: row.code for row in ENGINES}
+REGISTER = {row.name: row for row in REGISTERS}
+SCRATCH = 15
+ALL = (1 << len(ENGINES)) - 1
+WORD_FIELD_BITS = 16
+
+
+def set_register(name: str, value: int) -> list[Line]:
+    """Instructions that write one engine register, through a core register where the immediate is too short."""
+    index = REGISTER[name].index
+    if -(1 << (WORD_FIELD_BITS - 1)) <= value < 1 << (WORD_FIELD_BITS - 1):
+        return [op("set", reg=index, imm=value)]
+    return [*load_word(SCRATCH, value), op("setr", reg=index, rt=SCRATCH)]
+
+
+class Sections:
+    """Writes sections; ``filler(n)`` gives n harmless core instructions."""
+
+    def __init__(self, rng: Random, config: ArrayConfig, commands: Commands, filler: Callable[[int], list[Line]]) -> None:
+        self.rng, self.config, self.commands, self.filler = rng, config, commands, filler
+        self.weights = [rng.choice((1, 2, 4)) for _ in range(6)]
+
+    def section(self) -> list[Line]:
+        """Two to seven commands; those that share an accumulator bank wait for each other."""
+        rng = self.rng
+        commands = [self._command() for _ in range(rng.randint(1, 6))]
+        waits, signals = self._tokens(commands)
+        lines: list[Line] = []
+        for k, command in enumerate(commands):
+            lines += self.emit(command, waits[k], signals[k])
+            if rng.random() < 0.3:
+                lines += self.filler(rng.randint(1, 5))
+            if rng.random() < 0.06:
+                lines.append(op("fence", engines=rng.randint(0, ALL)))
+        return lines + self._end(commands)
+
+    def _end(self, commands: list[Command]) -> list[Line]:
+        """Keep a later `run` (perhaps of the next iteration) away from the banks that are drained here."""
+        if not any(command.name == "drain" for command in commands):
+            return []
+        if self.rng.random() < 0.5:
+            return [op("fence", engines=1 << ENGINE["dr"] | self.rng.randint(0, ALL))]
+        return [op("sync", engine=ENGINE["dr"], signal=1 << ENGINE["ex"], wait=0), op("sync", engine=ENGINE["ex"], wait=1 << ENGINE["dr"], signal=0)]
+
+    def _command(self) -> Command:
+        rng = self.rng
+        kind = rng.choices(("ld", "run", "drain", "st", "ctxld", "seed", "sync"), (*self.weights, 0.5))[0]
+        if kind == "ctxld":
+            masks = {"ex.rmask": rng.choice((-1, rng.randint(-(1 << 31), (1 << 31) - 1))), "ex.cmask": rng.choice((-1, rng.randrange(1 << 8)))}
+            return Command("ex", "ctxld", {"slot": rng.randrange(self.config.ctx_slots)}, masks)
+        if kind == "seed":
+            return Command("dr", "seed")
+        if kind == "sync":
+            engine = rng.choice(ENGINES)
+            return Command(engine.name, "sync", {"engine": engine.code})
+        return getattr(self.commands, kind)() or self.commands.run()
+
+    def _tokens(self, commands: list[Command]) -> tuple[list[int], list[int]]:
+        """Return wait and signal masks: an edge i -> j only for i < j, so program order is a schedule that works."""
+        rng = self.rng
+        waits, signals = [0] * len(commands), [0] * len(commands)
+
+        def tie(i: int, j: int) -> bool:
+            out, into = 1 << ENGINE[commands[j].engine], 1 << ENGINE[commands[i].engine]
+            if signals[i] & out or waits[j] & into:
+                return False
+            signals[i] |= out
+            waits[j] |= into
+            return True
+
+        for j, later in enumerate(commands):
+            for i in reversed(range(j)):
+                if {commands[i].name, later.name} == {"run", "drain"} and rng.random() < 0.98 and tie(i, j):
+                    break
+        for _ in range(rng.randint(0, 4)):
+            if len(commands) > 1:
+                i, j = sorted(rng.sample(range(len(commands)), 2))
+                tie(i, j)
+        return waits, signals
+
+    def emit(self, command: Command, wait: int = 0, signal: int = 0) -> list[Line]:
+        """Instructions that set the registers of a command and issue it, sometimes twice with one register changed."""
+        rng = self.rng
+        lines = self._registers(command)
+        operands = dict(command.operands, wait=wait, signal=signal)
+        if command.name in ("ctxld", "seed"):
+            word = context_word(rng) if command.name == "ctxld" else rng.getrandbits(32)
+            lines += load_word(SCRATCH, word)
+            operands["rs" if command.name == "ctxld" else "rt"] = SCRATCH
+        lines.append(op(command.name, None, **operands))
+        if not wait and not signal and command.name in ("ld", "run", "st") and rng.random() < 0.15:
+            lines += [op(command.name, None, **operands) for _ in range(rng.randint(1, 3))]
+        return lines
+
+    def _registers(self, command: Command) -> list[Line]:
+        """`reset` and the registers that differ, or now and then every register of the engine, in random order."""
+        rng, lines = self.rng, []
+        if command.name in ("sync", "seed"):
+            return []
+        names = [name for name, value in command.registers.items() if value != REGISTER[name].reset]
+        if command.name == "ctxld":
+            names = list(command.registers)
+        elif rng.random() < 0.9:
+            lines.append(op("reset", engine=ENGINE[command.engine]))
+        else:
+            names = [row.name for row in REGISTERS if row.engine == command.engine]
+        rng.shuffle(names)
+        for name in names:
+            lines += set_register(name, command.registers.get(name, REGISTER[name].reset))
+        return lines
+
+    def context(self, slot: int, word: int) -> list[Line]:
+        """Load one context word into all PEs."""
+        load: list[Op] = load_word(SCRATCH, word)
+        return [*load, op("ctxld", slot=slot, rs=SCRATCH, wait=0, signal=0)]
