@@ -11,3 +11,7 @@ class ConfigError(RpaError):
 
 class NumericsError(RpaError):
     """An operand of a numeric function outside its range."""
+
+
+class InputError(RpaError):
+    """An array given to a program that does not fit the tensor it is for."""
