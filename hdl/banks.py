@@ -40,6 +40,16 @@ def _write_row(m: Module, bank, write, row_words: int, stored: int, bus_words: i
                  write.data.eq(Cat(*(bank.w_data[word % bus_words] for word in range(stored))))]
 
 
+def _selected(m: Module, row, width: int, read, part):
+    """The ``width`` bits of memory row ``row`` that address bits ``part`` named when ``read`` was 1; all of it where there are no such bits."""
+    if len(part) == 0:
+        return row
+    kept = Signal(len(part))
+    with m.If(read):
+        m.d.sync += kept.eq(part)
+    return row.word_select(kept, width)
+
+
 class WordBank(wiring.Component):
     """One A or W bank: 16-bit read port, write port of up to ``bus_words`` words.
 
@@ -58,10 +68,8 @@ class WordBank(wiring.Component):
         m.submodules.words = words = memory.Memory(shape=unsigned(width), depth=self.depth // self.bus_words, init=[])
         write, read = words.write_port(granularity=WORD_BITS), words.read_port()
         _write_row(m, self, write, self.bus_words, self.bus_words, self.bus_words)
-        column = Signal(log2_row)
-        m.d.comb += [read.en.eq(self.r_en), read.addr.eq(self.r_addr[log2_row:]), self.r_data.eq(read.data.word_select(column, WORD_BITS))]
-        with m.If(self.r_en):
-            m.d.sync += column.eq(self.r_addr[:log2_row])
+        m.d.comb += [read.en.eq(self.r_en), read.addr.eq(self.r_addr[log2_row:]),
+                     self.r_data.eq(_selected(m, read.data, WORD_BITS, self.r_en, self.r_addr[:log2_row]))]
         return m
 
 
@@ -86,13 +94,8 @@ class ParamBank(wiring.Component):
         m.submodules.rows = cells = memory.Memory(shape=unsigned(stored * WORD_BITS), depth=rows, init=[])
         write, read = cells.write_port(granularity=WORD_BITS), cells.read_port()
         _write_row(m, self, write, row_words, stored, self.bus_words)
-        entry = Signal(log2_per_row)
-        selected = Signal(PARAM_WORDS * WORD_BITS)
         m.d.comb += [read.en.eq(self.r_en), read.addr.eq(self.r_addr[log2_per_row:]),
-                     selected.eq(read.data.word_select(entry, len(selected)) if log2_per_row else read.data),
-                     self.r_data.eq(selected)]
-        with m.If(self.r_en):
-            m.d.sync += entry.eq(self.r_addr[:log2_per_row])
+                     self.r_data.eq(_selected(m, read.data, PARAM_WORDS * WORD_BITS, self.r_en, self.r_addr[:log2_per_row]))]
         return m
 
 

@@ -18,7 +18,7 @@ Conventions for every block:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from amaranth import ClockSignal, Instance, Module, Shape, Signal, Value, unsigned
 from amaranth.hdl import ValueCastable
@@ -173,11 +173,13 @@ class Sharing:
     """How a converted design instantiates modules whose text stands once in the Verilog.
 
     Such a module has the ports of its component and ``clk``, ``rst``, ``en``; with ``en`` at 0 it keeps its state.
-    Instances are out of reach of Amaranth's control inserters, hence the explicit ``enable`` and ``reset``.
+    Instances are out of reach of Amaranth's control inserters, hence the explicit ``enable`` and ``reset``. ``modules`` collects
+    name and builder of every shared module that :func:`place` meets.
     """
 
     enable: Signal
     reset: Signal
+    modules: dict[str, Callable[[], wiring.Component]] = field(default_factory=dict)
 
 
 def place(m: Module, name: str, build: Callable[[], wiring.Component], *, module: str, sharing: Sharing | None):
@@ -190,6 +192,7 @@ def place(m: Module, name: str, build: Callable[[], wiring.Component], *, module
     if sharing is None:
         m.submodules[name] = component
         return component
+    sharing.modules.setdefault(module, build)
     component._MustUse__used = True  # only its ports are used; Amaranth would warn that it is never elaborated
     ports = {}
     for path, member, value in component.signature.flatten(component):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Signal, unsigned
+from amaranth import Const, Module, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -48,4 +48,4 @@ def sum_events(m: Module, increments: data.View, events: list[data.View]) -> Non
     for counter in COUNTERS:
         total = Signal(increments.shape()[counter.name].shape, name=f"total_{counter.name}")
         parts = [view[counter.name] for view in events if counter.name in dict(view.shape())]
-        m.d.comb += [total.eq(sum(parts[1:], parts[0])), increments[counter.name].eq(total)]
+        m.d.comb += [total.eq(sum(parts, Const(0))), increments[counter.name].eq(total)]
