@@ -1,0 +1,110 @@
+"""How large an accumulator can become, before anything runs: K * max|a| * max|w|, summed over runs that keep it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from isa.table import ACC_BANKS, ACC_INDEX_COUNT
+from rpa.arch.config import ArrayConfig
+from rpa.emu.fast.execute import plan_run, selected
+from rpa.emu.fast.layout import CONTEXT, DST, OP, SRC, Registers
+from rpa.emu.fast.queues import Command
+
+
+def largest_magnitude(bits: int, signed: int) -> int:
+    """max|x| of an operand of this width."""
+    return 1 << (bits - 1) if signed else (1 << bits) - 1
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What one step of a context can add to an accumulator."""
+
+    each: int
+    """Largest magnitude of one product, or of one lane's result."""
+    per_step: int
+    """How many of them a step adds."""
+    lanes: int
+    """Lanes that the accumulator is split into."""
+    sets: bool
+    """The step stores instead of adding."""
+    text: str
+    """The factors of ``each``, for a message."""
+
+
+def _operand(source: int, r: Registers, signed: int) -> int:
+    bits = {SRC["a"]: r.abits, SRC["w"]: r.wbits}.get(source, r.cbits)
+    own_sign = {SRC["a"]: r.asigned, SRC["w"]: r.wsigned}.get(source, signed)
+    return largest_magnitude(bits if own_sign == signed else r.cbits, signed)
+
+
+def growth(word: int, r: Registers) -> Growth | None:
+    """What a step with this context adds; None if it does not write an accumulator."""
+    op, x, y, dst = (CONTEXT[name].extract(word) for name in ("op", "x", "y", "dst"))
+    lanes = 16 // r.cbits
+    if op in (OP["mac"], OP["macl"]):
+        ax, wy = _operand(x, r, r.asigned), _operand(y, r, r.wsigned)
+        summed = op == OP["mac"]
+        return Growth(ax * wy, lanes if summed else 1, 1 if summed else lanes, False, f"{ax} * {wy}")
+    if dst in (DST["acc"], DST["acca"]):
+        each = _operand(x, r, r.asigned) if op == OP["mov"] else largest_magnitude(r.cbits, r.asigned)
+        return Growth(each, 1, lanes, dst == DST["acc"], str(each))
+    return None
+
+
+@dataclass(frozen=True)
+class Overflow:
+    """An accumulator that could pass its limit."""
+
+    bound: int
+    limit: int
+    bits: int
+    text: str
+
+
+class Bounds:
+    """Follows contexts and runs of a program in order."""
+
+    def __init__(self, config: ArrayConfig) -> None:
+        self.config = config
+        self.contexts = np.zeros((config.ctx_slots, config.rows, config.cols), dtype=np.uint32)
+        self.bounds = [[0] * ACC_INDEX_COUNT for _ in range(ACC_BANKS)]
+
+    def load_context(self, command: Command) -> None:
+        r = command.registers
+        self.contexts[command.operand][selected(r.rmask, r.cmask, self.config)] = command.value
+
+    def run(self, command: Command) -> Overflow | None:
+        """Add a `run`; the worst accumulator if one could pass its limit."""
+        r, config = command.registers, self.config
+        steps = plan_run(r, config.ctx_slots)
+        overwritten, counts = steps.staying
+        grown = [self._slot_growth((slot + r.sbase) % config.ctx_slots, r) for slot, _ in steps.slots]
+        worst: Overflow | None = None
+        for relative in np.flatnonzero(counts.sum(axis=0)):
+            index = (int(relative) + r.cbase) % ACC_INDEX_COUNT
+            before = 0 if overwritten[relative] else self.bounds[command.operand][index]
+            parts = [(int(counts[row, relative]), growth) for row, growth in enumerate(grown) if growth is not None and counts[row, relative]]
+            if not parts:
+                continue
+            bound = max([before, *(part.each for _, part in parts if part.sets)])
+            bound += sum(count * part.per_step * part.each for count, part in parts if not part.sets)
+            self.bounds[command.operand][index] = bound
+            bits = config.acc_bits // max(part.lanes for _, part in parts)
+            limit = (1 << (bits - 1)) - 1
+            if bound > limit and (worst is None or bound > worst.bound):
+                worst = Overflow(bound, limit, bits, _formula(before, parts))
+        return worst
+
+    def _slot_growth(self, slot: int, r: Registers) -> Growth | None:
+        """The largest growth among the PEs that work."""
+        words = np.unique(self.contexts[slot, :r.rows, :r.cols])
+        found = [part for part in (growth(int(word), r) for word in words) if part is not None]
+        return max(found, key=lambda part: (part.lanes, part.per_step * part.each), default=None)
+
+
+def _formula(before: int, parts: list[tuple[int, Growth]]) -> str:
+    terms = [f"{count * part.per_step} * {part.text}" for count, part in parts if not part.sets]
+    return " + ".join(([str(before)] if before else []) + terms)

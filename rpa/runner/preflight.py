@@ -1,0 +1,138 @@
+"""Checks before anything runs: accumulators that could overflow, tokens that never come, addresses outside banks and memory.
+
+The program's commands are followed without data (`rpa.emu.fast.trace`). What they do depends on data only if the program
+reads `rq_saturations`; then nothing is reported.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from isa.program import Program
+from rpa.arch.config import ArrayConfig
+from rpa.emu.fast.checks import contradiction
+from rpa.emu.fast.clock import visits
+from rpa.emu.fast.decode import K_RDCTR, decode
+from rpa.emu.fast.errors import NeedStepping
+from rpa.emu.fast.layout import COUNTER, ENGINE_NAMES
+from rpa.emu.fast.machine import config_of
+from rpa.emu.fast.queues import Command
+from rpa.emu.fast.trace import Blocked, Trace, trace
+from rpa.runner.errors import Finding, PreflightError
+from rpa.runner.overflow import Bounds
+from rpa.runner.ranges import out_of_range
+from rpa.runner.source import where
+
+TRACE_CYCLES = 1 << 26
+"""Cycles after which a program is followed no further; what comes later is left to the run."""
+_MOST_FINDINGS = 20
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What is known of a program before it runs."""
+
+    trace: Trace
+    lanes: float
+    """Lanes of the array's steps, averaged over steps; 1 if there is none."""
+    findings: tuple[Finding, ...]
+
+
+def preflight(program: Program, *, max_cycles: int = 0) -> Preflight:
+    """Check a program; raises PreflightError with every finding if there is one.
+
+    max_cycles: how far to follow the program; 0 or more than :data:`TRACE_CYCLES`: that far.
+    """
+    report = inspect(program, max_cycles=max_cycles)
+    if report.findings:
+        raise PreflightError(report.findings)
+    return report
+
+
+def inspect(program: Program, *, max_cycles: int = 0) -> Preflight:
+    """Check a program and return what was found, without raising."""
+    limit = min(max_cycles or TRACE_CYCLES, TRACE_CYCLES)
+    return _inspect(_Key(program, limit))
+
+
+class _Key:
+    """A program as a cache key: programs with the same code, machine and source lines have the same findings."""
+
+    def __init__(self, program: Program, limit: int) -> None:
+        self.program = program
+        self.limit = limit
+        self._parts = (program.code, tuple(program.config.items()), program.lines, program.name, limit)
+        self._hash = hash(self._parts)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Key) and self._parts == other._parts
+
+
+@lru_cache(maxsize=64)
+def _inspect(key: _Key) -> Preflight:
+    program, config = key.program, config_of(key.program)
+    followed = trace(program, max_cycles=key.limit)
+    decoded = decode(program.code, config)
+    if any(item[0] == K_RDCTR and item[2] == COUNTER["rq_saturations"] for item in decoded):
+        return Preflight(followed, _mean_lanes(followed), ())
+    findings = _command_findings(program, followed, config)
+    findings += [_deadlock(program, blocked) for blocked in followed.blocked]
+    return Preflight(followed, _mean_lanes(followed), tuple(findings))
+
+
+def _mean_lanes(followed: Trace) -> float:
+    steps = lane_steps = 0
+    for command, _ in followed.commands:
+        if command.name == "run":
+            count = visits(command)
+            steps += count
+            lane_steps += count * (16 // command.registers.cbits)
+    return lane_steps / steps if steps else 1.0
+
+
+def _command_findings(program: Program, followed: Trace, config: ArrayConfig) -> list[Finding]:
+    """Findings about single commands, at most one for each instruction."""
+    findings: dict[int, Finding] = {}
+    bounds = Bounds(config)
+    for command, _ in followed.commands:
+        try:
+            finding = _check(program, command, config, bounds)
+        except NeedStepping:
+            continue
+        if finding is not None:
+            findings.setdefault(command.pc, finding)
+        if len(findings) == _MOST_FINDINGS:
+            break
+    return list(findings.values())
+
+
+def _check(program: Program, command: Command, config: ArrayConfig, bounds: Bounds) -> Finding | None:
+    if command.name == "ctxld":
+        bounds.load_context(command)
+    place = where(program, command.pc)
+    text = contradiction(command, config)
+    if text is not None:
+        return Finding("registers", place, command.pc, text, "change the registers before this command")
+    problem = out_of_range(command, config)
+    if problem is not None:
+        kind, text, hint = problem
+        return Finding(kind, place, command.pc, text, hint)
+    overflow = bounds.run(command) if command.name == "run" else None
+    if overflow is None:
+        return None
+    text = (f"an accumulator of `run` can reach {overflow.bound} (K * max|a| * max|w| = {overflow.text}), "
+            f"{overflow.bits} bits hold at most {overflow.limit}")
+    hint = "use narrower operands, a machine with more acc_bits, `mac` instead of `macl`, or drain partial sums of a smaller K"
+    return Finding("overflow", place, command.pc, text, hint)
+
+
+def _deadlock(program: Program, blocked: Blocked) -> Finding:
+    command = blocked.command
+    missing = ", ".join(f"`{ENGINE_NAMES[engine]}`" for engine in blocked.missing)
+    text = f"`{command.name}` waits in engine `{ENGINE_NAMES[command.engine]}` for a token from {missing} that never comes"
+    hint = f"add signal({ENGINE_NAMES[command.engine]}) to a command of {missing}, or take it out of wait()"
+    return Finding("deadlock", where(program, command.pc), command.pc, text, hint)
