@@ -40,8 +40,8 @@ ROUNDINGS = (
     Code(name="half_up", code=0, doc="nearest, ties towards +infinity"),
     Code(name="half_even", code=1, doc="nearest, ties to even"),
     Code(name="floor", code=2, doc="towards -infinity"),
-    Code(name="gemmlowp", code=3, doc="doubling high multiply, then divide by 2^(s-31), both nearest with ties away "
-         "from zero (TFLite); s is 31..62"),
+    Code(name="gemmlowp", code=3, doc="doubling high multiply, nearest with ties towards +infinity, then divide by "
+         "2^(s-31), nearest with ties away from zero (TFLite); s is 31..62"),
     Code(name="stochastic", code=4, doc="up with the probability of the fraction, from the column's LFSR"),
 )
 
