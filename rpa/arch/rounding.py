@@ -46,10 +46,10 @@ def shift_is_legal(shift, rounding):
 
 @jit
 def gemmlowp_divide(product, shift):
-    """``product / 2^shift``, ``shift`` 31..62, in gemmlowp's two steps, each to nearest with ties away from zero.
+    """``product / 2^shift``, ``shift`` 31..62, in gemmlowp's two steps, each to nearest.
 
-    First the saturating rounding doubling high multiply (its saturation cannot occur: the multiplier is never
-    -2^31), then the rounding divide by a power of two.
+    First the saturating rounding doubling high multiply, ties up (its saturation cannot occur: the multiplier is never
+    -2^31), then the rounding divide by a power of two, ties away from zero.
     """
     nudged = product + ((1 << 30) - ((1 << 31) - 1) * (product < 0))
     high = (nudged >> 31) + ((nudged < 0) & ((nudged & ((1 << 31) - 1)) != 0))
