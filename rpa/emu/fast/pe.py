@@ -154,28 +154,26 @@ def _accumulated(before, kind, value, lanes, acc_bits):
 
 
 @jit
-def _operand(source, abus, wbus, out, row, col, acc, imm, registers):
+def _operand(source, abus, wbus, north, east, south, west, acc, imm, register):
     if source == _A:
         return abus
     if source == _W:
         return wbus
     if source == _NORTH:
-        return np.int64(out[row - 1, col]) if row > 0 else 0
+        return north
     if source == _EAST:
-        return np.int64(out[row, col + 1]) if col + 1 < out.shape[1] else 0
+        return east
     if source == _SOUTH:
-        return np.int64(out[row + 1, col]) if row + 1 < out.shape[0] else 0
+        return south
     if source == _WEST:
-        return np.int64(out[row, col - 1]) if col > 0 else 0
+        return west
     if source == _ACC:
         return acc & _WORD
-    if source == _IMM:
-        return imm
-    return np.int64(registers[source - _R0, row, col])
+    return imm if source == _IMM else register
 
 
 @jit
-def _routed(route, result, x, abus, out, row, col):
+def _routed(route, result, x, abus, north, east, south, west):
     if route == _RESULT:
         return result
     if route == _X:
@@ -183,51 +181,59 @@ def _routed(route, result, x, abus, out, row, col):
     if route == _BUS_A:
         return abus
     if route == _ROUTE_NORTH:
-        return np.int64(out[row - 1, col]) if row > 0 else 0
+        return north
     if route == _ROUTE_EAST:
-        return np.int64(out[row, col + 1]) if col + 1 < out.shape[1] else 0
-    if route == _ROUTE_SOUTH:
-        return np.int64(out[row + 1, col]) if row + 1 < out.shape[0] else 0
-    return np.int64(out[row, col - 1]) if col > 0 else 0
+        return east
+    return south if route == _ROUTE_SOUTH else west
 
 
 @jit
-def _settle(acc, pending, index, first, row, col, acc_bits):
-    """Do a PE's pending accumulator write, of a step at ``index``."""
-    kind, value, lanes = pending[row, col]
-    if kind != _NOTHING:
-        before = 0 if first else acc[index, row, col]
-        acc[index, row, col] = _accumulated(before, kind, value, lanes, acc_bits)
-        pending[row, col, 0] = _NOTHING
+def _settle(acc, pending, index, first, acc_bits):
+    """Do every PE's pending accumulator write, of a step at ``index``."""
+    for row in range(pending.shape[1]):
+        for col in range(pending.shape[2]):
+            if pending[0, row, col] != _NOTHING:
+                before = 0 if first else acc[index, row, col]
+                acc[index, row, col] = _accumulated(before, pending[0, row, col], pending[1, row, col], pending[2, row, col], acc_bits)
 
 
 @jit
-def _execute(context, row, col, abus, wbus, acc_value, registers, flags, out, fresh, pending, widths):
-    """EXEC of one step in one PE: writes registers, flag and ``fresh`` (the next ``out``), leaves a pending write."""
+def _execute(contexts, abuses, wbuses, acc, registers, flags, out, fresh, pending, widths):
+    """EXEC of one step in every working PE: writes registers, flags and ``fresh`` (the next ``out``), leaves pending writes.
+
+    Only scalars go to the helpers: an array argument inside the loop over PEs would cost more than the work.
+    """
     cbits, asigned, wsigned, acc_bits = widths
-    op, _, _, dst, route, cond, imm = context
-    flag = flags[row, col]
-    if (cond == _IF_P and not flag) or (cond == _IF_NP and flag):
-        return
-    x = _operand(context[1], abus, wbus, out, row, col, acc_value, imm, registers)
-    y = _operand(context[2], abus, wbus, out, row, col, acc_value, imm, registers)
     lanes = 16 // cbits
-    result = np.int64(0)
-    if op == _MAC or op == _MACL:
-        pending[row, col, 0] = _ADDS
-        pending[row, col, 1] = _products(op, x, y, cbits, asigned, wsigned, acc_bits // lanes)
-        pending[row, col, 2] = 1 if op == _MAC else lanes
-    else:
-        result = np.int64(_result(op, x, y, flag, cbits, asigned))
-        flags[row, col] = _flag(op, x, y, flag, asigned)
-    if dst >= _TO_R0:
-        registers[dst - _TO_R0, row, col] = result
-    elif dst == _TO_ACC or dst == _TO_ACCA:
-        pending[row, col, 0] = _STORES if dst == _TO_ACC else _ADDS
-        pending[row, col, 1] = _widened(result, cbits, asigned, acc_bits // lanes)
-        pending[row, col, 2] = lanes
-    if route != _HOLD:
-        fresh[row, col] = _routed(route, result, x, abus, out, row, col)
+    for row in range(pending.shape[1]):
+        for col in range(pending.shape[2]):
+            pending[0, row, col] = _NOTHING
+            flag, cond = flags[row, col], contexts[row, col, 5]
+            if (cond == _IF_P and not flag) or (cond == _IF_NP and flag):
+                continue
+            op, dst, route, imm = contexts[row, col, 0], contexts[row, col, 3], contexts[row, col, 4], contexts[row, col, 6]
+            north, east, south, west = out[row, col + 1], out[row + 1, col + 2], out[row + 2, col + 1], out[row + 1, col]
+            abus, wbus, value = abuses[row], wbuses[col], acc[row, col]
+            source = contexts[row, col, 1]
+            x = _operand(source, abus, wbus, north, east, south, west, value, imm, registers[max(source - _R0, 0), row, col])
+            source = contexts[row, col, 2]
+            y = _operand(source, abus, wbus, north, east, south, west, value, imm, registers[max(source - _R0, 0), row, col])
+            result = np.int64(0)
+            if op == _MAC or op == _MACL:
+                pending[0, row, col] = _ADDS
+                pending[1, row, col] = _products(op, x, y, cbits, asigned, wsigned, acc_bits // lanes)
+                pending[2, row, col] = 1 if op == _MAC else lanes
+            else:
+                result = np.int64(_result(op, x, y, flag, cbits, asigned))
+                flags[row, col] = _flag(op, x, y, flag, asigned)
+            if dst >= _TO_R0:
+                registers[dst - _TO_R0, row, col] = result
+            elif dst == _TO_ACC or dst == _TO_ACCA:
+                pending[0, row, col] = _STORES if dst == _TO_ACC else _ADDS
+                pending[1, row, col] = _widened(result, cbits, asigned, acc_bits // lanes)
+                pending[2, row, col] = lanes
+            if route != _HOLD:
+                fresh[row + 1, col + 1] = _routed(route, result, x, abus, north, east, south, west)
 
 
 @jit
@@ -235,29 +241,24 @@ def run_steps(a, w, a_steps, w_steps, acc_index, slot, first, contexts, acc, reg
     """Carry out a whole `run` in place.
 
     a, w: banks.  a_steps, w_steps: int64 (steps, 2): address, or -1 for a bus of 0, and slice.  acc_index, first: per step.
-    slot: per step, the number in ``contexts``, which :func:`decode_contexts` gave.  acc, registers, flags, out: one bank's
-    accumulators (16, rows, cols) and the PEs' state.  size: rows and columns that work.  bits: abits, wbits.
-    widths: cbits, asigned, wsigned, acc_bits.
+    slot: per step, the number in ``contexts``, which :func:`decode_contexts` gave.  acc, registers, flags: one bank's
+    accumulators (16, rows, cols) and the PEs' state.  out: the PEs' output registers with a border of zeros around them.
+    size: rows and columns that work.  bits: abits, wbits.  widths: cbits, asigned, wsigned, acc_bits.
     """
     rows, cols = size
     cbits, asigned, wsigned, acc_bits = widths
-    pending = np.zeros((rows, cols, 3), dtype=np.int64)
+    abuses, wbuses = np.zeros(rows, dtype=np.int64), np.zeros(cols, dtype=np.int64)
+    before, now = np.zeros((3, rows, cols), dtype=np.int64), np.zeros((3, rows, cols), dtype=np.int64)
     fresh = out.copy()
-    wbuses = np.zeros(cols, dtype=np.int64)
-    steps = slot.size
-    for step in range(steps):
-        for col in range(cols):
-            address = w_steps[step, 0]
-            wbuses[col] = _bus(np.int64(w[address, col]), bits[1], cbits, w_steps[step, 1], wsigned) if address >= 0 else 0
+    for step in range(slot.size):
+        address = a_steps[step, 0]
         for row in range(rows):
-            address = a_steps[step, 0]
-            abus = _bus(np.int64(a[address, row]), bits[0], cbits, a_steps[step, 1], asigned) if address >= 0 else np.int64(0)
-            for col in range(cols):
-                acc_value = acc[acc_index[step], row, col]
-                if step:
-                    _settle(acc, pending, acc_index[step - 1], first[step - 1], row, col, acc_bits)
-                _execute(contexts[slot[step], row, col], row, col, abus, wbuses[col], acc_value, registers, flags, out, fresh, pending, widths)
-        out[:rows, :cols] = fresh[:rows, :cols]
-    for row in range(rows):
+            abuses[row] = _bus(np.int64(a[address, row]), bits[0], cbits, a_steps[step, 1], asigned) if address >= 0 else 0
+        address = w_steps[step, 0]
         for col in range(cols):
-            _settle(acc, pending, acc_index[steps - 1], first[steps - 1], row, col, acc_bits)
+            wbuses[col] = _bus(np.int64(w[address, col]), bits[1], cbits, w_steps[step, 1], wsigned) if address >= 0 else 0
+        _execute(contexts[slot[step]], abuses, wbuses, acc[acc_index[step]], registers, flags, out, fresh, now, widths)
+        _settle(acc, before, acc_index[step - 1], first[step - 1], acc_bits)
+        before, now = now, before
+        out[:, :] = fresh
+    _settle(acc, before, acc_index[slot.size - 1], first[slot.size - 1], acc_bits)

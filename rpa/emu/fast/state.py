@@ -30,9 +30,10 @@ class State:
         self.context_version = 0
         self.slot_is_mac = np.zeros(config.ctx_slots, dtype=bool)
         """Whether the last context word issued for a slot holds a MAC, whichever PEs it went to."""
-        self.pe_registers = np.zeros((PE_REGISTERS, rows, cols), dtype=np.uint16)
-        self.flags = np.zeros((rows, cols), dtype=np.uint8)
-        self.out = np.zeros((rows, cols), dtype=np.uint16)
+        self.pe_registers = np.zeros((PE_REGISTERS, rows, cols), dtype=np.int64)
+        self.flags = np.zeros((rows, cols), dtype=np.int64)
+        self.out = np.zeros((rows + 2, cols + 2), dtype=np.int64)
+        """Output registers of the PEs, with a border of zeros: what a PE at the edge sees of its missing neighbours."""
         self.lfsr = np.full(cols, LFSR_RESET, dtype=np.int64)
         self._journal: list[tuple[np.ndarray, np.ndarray]] = []
 
