@@ -73,7 +73,7 @@ def requantize(acc: np.ndarray, scale: np.ndarray, limits: tuple[int, int], *, r
     product = prescale(acc, bias, pre) * multiplier
     if rounding == "gemmlowp":
         quotient = _gemmlowp(product, shift)
-    elif rounding == "stochastic":
+    elif rounding == "stochastic" and draws is not None:
         quotient = _stochastic(product, shift, draws)
     else:
         quotient = _divide(product, shift, rounding)
