@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 VALUE_BITS = 128
 """A value or intermediate value must lie within -2^128..2^128."""
 SHIFT_LIMIT = 128
@@ -41,7 +43,7 @@ _BINARY = {
     "&&": lambda x, y: int(bool(x and y)), "||": lambda x, y: int(bool(x or y)),
 }
 _UNARY = {"-": lambda x: -x, "+": lambda x: x, "~": lambda x: ~x, "!": lambda x: int(not x)}
-FUNCTIONS = {
+FUNCTIONS: dict[str, tuple[int | None, Callable[..., int], str]] = {
     "min": (None, min, "smallest"),
     "max": (None, max, "largest"),
     "abs": (1, abs, "absolute value"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from isa.checks import check_flow, check_tokens
+from isa.checks import check_end, check_flow, check_tokens
 from isa.contexts import Contexts
 from isa.diagnostics import Diagnostic, Fault, Span
 from isa.errors import AsmError, did_you_mean
@@ -91,9 +91,16 @@ def _defines(defines: Mapping[str, int], reporter: Reporter, site: Site) -> dict
 
 def _check_defines(defines: Mapping[str, int], expander: Expander, reporter: Reporter, site: Site) -> None:
     for key in defines:
-        if key not in expander.defaults:
+        symbol = expander.symbols.globals.get(key)
+        if key in expander.defaults:
+            continue
+        if symbol is not None:
+            fault = Fault("E117", f"a value is given for `{key}`, but the source sets it", symbol.span, symbol.site,
+                          hint=f"write `.default {key} = ...`")
+        else:
             hint = did_you_mean(key, expander.defaults) or f"there are {', '.join(sorted(expander.defaults)) or 'none'}"
-            reporter.report(Fault("E117", f"a value is given for `{key}`, but the source has no `.default {key}`", _START, hint=hint), site)
+            fault = Fault("E117", f"a value is given for `{key}`, but the source has no `.default {key}`", _START, hint=hint)
+        reporter.report(fault, site)
 
 
 def _segments(tensors: list[Symbol], reader: DataReader) -> tuple[Segment, ...]:
@@ -118,9 +125,9 @@ def _check_code(lowerer: Lowerer, reporter: Reporter, site: Site, config: Machin
         over = lowerer.sites[config.imem_words]
         reporter.report(Fault("E115", f"the code has {len(code)} words, the machine's imem_words is {config.imem_words}", _START,
                               hint="use `loop` instead of `.repeat`"), over)
-    last = (lowerer.sites[-1], _last_span(lowerer.sites[-1])) if code else None
-    check_flow(lowerer.jumps, code, last, reporter)
+    check_flow(lowerer.jumps, reporter)
     if not reporter.collector.failed:
+        check_end(code, lowerer.sites[-1], _last_span(lowerer.sites[-1]), reporter)
         check_tokens(lowerer.commands, reporter)
 
 

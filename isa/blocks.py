@@ -65,18 +65,24 @@ class _Builder:
             (self.stack[-1].open_list if self.stack else self.top).append(Line(source, part))
 
     def _open(self, part: Directive, source: SourceLine, in_context: bool) -> None:
-        kinds = [block.kind for block in self.stack]
-        if part.name == "macro" and any(kind != "if" for kind in kinds):
-            fault = Fault("E103", f"`.macro` inside `.{kinds[-1]}`", part.span, hint="define macros outside of other blocks")
-            self.reporter.report(fault, _site(source))
-        if part.name == "context" and in_context:
-            fault = Fault("E103", "`.context` inside `.context`", part.span, hint="close the first one with `.end`")
-            self.reporter.report(fault, _site(source))
         if len(self.stack) >= NESTING_LIMIT:
             raise Fault("E112", f"blocks nested deeper than {NESTING_LIMIT}", part.span)
         block = Block(part.name, source, part)
-        (self.stack[-1].open_list if self.stack else self.top).append(block)
+        misplaced = self._misplaced(part, in_context)
+        if misplaced is None:
+            (self.stack[-1].open_list if self.stack else self.top).append(block)
+        else:
+            self.reporter.report(misplaced, _site(source))
         self.stack.append(block)
+
+    def _misplaced(self, part: Directive, in_context: bool) -> Fault | None:
+        """A block that cannot stand here; what is inside it is still parsed."""
+        kinds = [block.kind for block in self.stack]
+        if part.name == "macro" and any(kind != "if" for kind in kinds):
+            return Fault("E103", f"`.macro` inside `.{kinds[-1]}`", part.span, hint="define macros outside of other blocks")
+        if part.name == "context" and in_context:
+            return Fault("E103", "`.context` inside `.context`", part.span, hint="close the first one with `.end`")
+        return None
 
     def _close(self, part: Directive) -> None:
         if not self.stack:
@@ -114,6 +120,6 @@ def build_blocks(file: SourceFile, reporter: Reporter) -> list[Line | Block]:
         except Fault as fault:
             reporter.report(fault, _site(source))
     for block in builder.stack:
-        fault = Fault("E103", f"`.{block.kind}` is not closed", block.head.span, hint=f"close it with `.{OPENERS[block.kind]}`")
-        reporter.report(fault, _site(block.source))
+        unclosed = Fault("E103", f"`.{block.kind}` is not closed", block.head.span, hint=f"close it with `.{OPENERS[block.kind]}`")
+        reporter.report(unclosed, _site(block.source))
     return builder.top

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from isa.diagnostics import Fault, Span
 from isa.encoding import BY_NAME
@@ -10,6 +12,7 @@ from isa.source import Reporter, Site
 from isa.spec import OPCODE_LO
 from isa.table import LOOP_DEPTH
 
+NOWHERE = Span(0, 1, 2)
 _JUMPS_AWAY = frozenset(BY_NAME[name].opcode for name in ("halt", "jal", "jalr"))
 
 
@@ -21,8 +24,9 @@ class Jump:
     target: int
     kind: str
     """`branch`, `call` (jal with a return address) or `loop`."""
-    span: Span
-    site: Site
+    span: Span = NOWHERE
+    site: Site | None = None
+    """Where it is written; None where there is no source (disassembler)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,74 +40,98 @@ class Command:
     site: Site
 
 
-def _inside(address: int, loop: Jump) -> bool:
-    return loop.address < address < loop.target
+class FlowFault(NamedTuple):
+    """A loop or branch that breaks a rule; ``{other}`` in the message is where the other loop stands."""
+
+    jump: Jump
+    message: str
+    hint: str = ""
+    other: Jump | None = None
 
 
-def check_flow(jumps: list[Jump], code: list[int], last: tuple[Site, Span] | None, reporter: Reporter) -> None:
-    """Report loops and branches that break the rules of docs/design.md section 2."""
+def target_limit(kind: str, words: int) -> int:
+    """Return the highest target in a program of ``words`` words: a loop may end behind the last one."""
+    return words if kind == "loop" else words - 1
+
+
+def flow_faults(jumps: list[Jump]) -> Iterator[FlowFault]:
+    """Yield what breaks the rules of docs/design.md section 2 about loop bodies."""
     loops = [jump for jump in jumps if jump.kind == "loop"]
-    sound = [loop for loop in loops if _check_body(loop, reporter)]
-    ends: dict[int, Jump] = {}
+    sound = [loop for loop in loops if loop.target > loop.address + 1]
+    for loop in loops:
+        if loop.target <= loop.address + 1:
+            why = "has no instructions" if loop.target == loop.address + 1 else "ends before it starts"
+            yield FlowFault(loop, f"the loop body {why}", "the label stands behind the last instruction of the body")
+    by_end: dict[int, Jump] = {}
     for loop in sorted(sound, key=lambda one: one.address):
-        if loop.target in ends:
-            first = ends[loop.target].site.line.where
-            _error(reporter, loop, f"this loop body ends where that of {first} ends", "put an instruction (`nop`) behind the inner loop")
-        ends.setdefault(loop.target, loop)
-    by_end = {loop.target - 1: loop for loop in sound}
+        if loop.target in by_end:
+            yield FlowFault(loop, "this loop body ends where that of {other} ends", "put an instruction (`nop`) behind the inner loop",
+                            by_end[loop.target])
+        by_end.setdefault(loop.target, loop)
     for jump in jumps:
-        _check_place(jump, by_end, reporter)
-    _check_nesting(sound, [jump for jump in jumps if jump.kind != "loop"], reporter)
-    if code and last is not None and code[-1] >> OPCODE_LO not in _JUMPS_AWAY:
-        reporter.warn("W103", "the program runs past its end", last[1], last[0], hint="end the program with `halt`")
+        yield from _last_of_body(jump, by_end.get(jump.address + 1))
+    yield from _nesting(sound, [jump for jump in jumps if jump.kind == "branch"])
 
 
-def _error(reporter: Reporter, jump: Jump, message: str, hint: str = "") -> None:
-    reporter.report(Fault("E116", message, jump.span, hint=hint), jump.site)
-
-
-def _check_body(loop: Jump, reporter: Reporter) -> bool:
-    if loop.target > loop.address + 1:
-        return True
-    why = "has no instructions" if loop.target == loop.address + 1 else "ends before it starts"
-    _error(reporter, loop, f"the loop body {why}", "the label stands behind the last instruction of the body")
-    return False
-
-
-def _check_place(jump: Jump, by_end: dict[int, Jump], reporter: Reporter) -> None:
+def _last_of_body(jump: Jump, around: Jump | None) -> Iterator[FlowFault]:
     """A loop or call must not be the last instruction of a body: the body's end would be missed."""
-    around = by_end.get(jump.address)
     if around is None or around is jump:
         return
     if jump.kind == "loop":
-        _error(reporter, jump, f"a loop as the last instruction of the loop body of {around.site.line.where}", "put a `nop` behind it")
+        yield FlowFault(jump, "a loop as the last instruction of the loop body of {other}", "put a `nop` behind it", around)
     elif jump.kind == "call":
-        _error(reporter, jump, f"a call as the last instruction of the loop body of {around.site.line.where}: it returns behind the body",
-               "put a `nop` behind it")
+        yield FlowFault(jump, "a call as the last instruction of the loop body of {other}; it returns behind the body", "put a `nop` behind it",
+                        around)
 
 
-def _check_nesting(loops: list[Jump], others: list[Jump], reporter: Reporter) -> None:
+def _nesting(loops: list[Jump], branches: list[Jump]) -> Iterator[FlowFault]:
     """Sweep over the addresses with the stack of bodies around each."""
-    starts = {loop.address: loop for loop in loops}
     stack: list[Jump] = []
-    for jump in sorted([*loops, *others], key=lambda one: one.address):
+    for jump in sorted([*loops, *branches], key=lambda one: one.address):
         while stack and stack[-1].target <= jump.address:
             stack.pop()
-        if jump.kind == "branch" and stack and not _reaches(jump, stack[-1]):
-            _error(reporter, jump, f"a branch out of the loop body of {stack[-1].site.line.where}", "the loop would stay on the core's stack; use a "
-                   "branch instead of the loop")
-        if starts.get(jump.address) is jump:
-            if stack and jump.target > stack[-1].target:
-                _error(reporter, jump, f"the loop body ends outside the body of {stack[-1].site.line.where} that it starts in")
-                continue
+        around = stack[-1] if stack else None
+        if jump.kind == "branch":
+            if around is not None and not around.address < jump.target < around.target:
+                yield FlowFault(jump, "a branch out of the loop body of {other}", "the loop would stay on the core's stack; branch instead of "
+                                "using `loop`", around)
+        elif around is not None and jump.target > around.target:
+            yield FlowFault(jump, "the loop body ends outside the body of {other} that it starts in", "", around)
+        else:
             stack.append(jump)
-            if len(stack) == LOOP_DEPTH + 1:
-                reporter.warn("W103", f"more than {LOOP_DEPTH} nested loops fault with LOOP_DEPTH", jump.span, jump.site,
-                              hint="use a branch for the outermost loop")
 
 
-def _reaches(jump: Jump, loop: Jump) -> bool:
-    return _inside(jump.target, loop)
+def bad_jumps(jumps: list[Jump], words: int) -> set[int]:
+    """Return the addresses of jumps that the assembler refuses."""
+    inside = [jump for jump in jumps if 0 <= jump.target <= target_limit(jump.kind, words)]
+    outside = {jump.address for jump in jumps} - {jump.address for jump in inside}
+    return outside | {fault.jump.address for fault in flow_faults(inside)}
+
+
+def check_flow(jumps: list[Jump], reporter: Reporter) -> None:
+    """Report the faults of :func:`flow_faults`, and warn of loops nested deeper than the core's stack."""
+    for fault in flow_faults(jumps):
+        other = fault.other.site.line.where if fault.other is not None and fault.other.site is not None else ""
+        if fault.jump.site is not None:
+            reporter.report(Fault("E116", fault.message.format(other=other), fault.jump.span, hint=fault.hint), fault.jump.site)
+    _warn_of_depth(sorted((jump for jump in jumps if jump.kind == "loop"), key=lambda one: one.address), reporter)
+
+
+def _warn_of_depth(loops: list[Jump], reporter: Reporter) -> None:
+    ends: list[int] = []
+    for loop in loops:
+        while ends and ends[-1] <= loop.address:
+            ends.pop()
+        if len(ends) == LOOP_DEPTH and loop.site is not None:
+            reporter.warn("W103", f"more than {LOOP_DEPTH} nested loops fault with LOOP_DEPTH", loop.span, loop.site,
+                          hint="use a branch for the outermost loop")
+        ends.append(loop.target)
+
+
+def check_end(code: list[int], site: Site, span: Span, reporter: Reporter) -> None:
+    """Warn if the program's last instruction, at ``site``, does not stop or jump."""
+    if code and code[-1] >> OPCODE_LO not in _JUMPS_AWAY:
+        reporter.warn("W103", "the program runs past its end", span, site, hint="end the program with `halt`")
 
 
 def check_tokens(commands: list[Command], reporter: Reporter) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from isa.checks import Command, Jump
+from isa.checks import Command, Jump, target_limit
 from isa.contexts import ALL, Contexts
 from isa.diagnostics import Fault, Span
 from isa.encoding import BY_NAME, encode, engine_names
@@ -160,7 +160,7 @@ class Lowerer:
             self.code[fixup.address] = encode("addi", **fixup.values, imm=target)
             return
         is_loop = instruction.name in ("loop", "loopi")
-        last = len(self.code) - (0 if is_loop else 1)
+        last = target_limit("loop" if is_loop else "branch", len(self.code))
         if not 0 <= target <= last:
             raise Fault("E116", f"the target is {target}, outside the program's 0..{last}", span, fixup.site,
                         hint="" if is_loop else "the last instruction is the last target")

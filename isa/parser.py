@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache, lru_cache
 from pathlib import Path
+from typing import Any
 
 from lark import Lark, Token, Transformer, UnexpectedCharacters, UnexpectedInput, UnexpectedToken, v_args
 
@@ -48,7 +49,7 @@ _VALUE_STARTS = {"MINUS", "PLUS", "TILDE", "BANG"}
 
 
 def _span(token: Token) -> Span:
-    return Span(token.line - 1, token.column, token.end_column)
+    return Span((token.line or 1) - 1, token.column or 1, token.end_column or 2)
 
 
 def _join(first: Span, last: Span) -> Span:
@@ -250,11 +251,11 @@ def parse_statement(text: str, *, context: bool = False) -> tuple[Statement, ...
             hint = did_you_mean(match.group(1), DIRECTIVES) or f"there are {', '.join(DIRECTIVES)}"
             raise Fault("E104", f"unknown directive `{match.group(1)}`", span, hint=hint)
     try:
-        result = _lark().parse(text, start="context_line" if context and not match else "line")
+        result: Any = _lark().parse(text, start="context_line" if context and not match else "line")
     except UnexpectedInput as error:
         raise _syntax_fault(error, text) from None
-    parts = (result,) if isinstance(result, ContextLine) else result
-    parts = tuple(Directive(part.name, span, part.args) if isinstance(part, Directive) else part for part in parts if part is not None)
+    found: tuple[Statement | None, ...] = (result,) if isinstance(result, ContextLine) else result
+    parts = tuple(Directive(part.name, span, part.args) if isinstance(part, Directive) else part for part in found if part is not None)
     for part in parts:
         _check_depth(part)
     return parts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from isa import table
-from isa.spec import OPCODE_HI, OPCODE_LO, Field, Register, TableError
+from isa.spec import OPCODE_HI, OPCODE_LO, Code, Field, PeOp, Register, TableError
 
 
 def _unique(what: str, values: Iterable[object]) -> None:
@@ -44,7 +44,8 @@ def _check_instructions() -> None:
 def _check_contexts() -> None:
     _check_fields("context", table.CONTEXT_FIELDS, table.CONTEXT_RESERVED)
     bits = {field.name: field.bits for field in table.CONTEXT_FIELDS}
-    lists = {"op": table.PE_OPS, "x": table.PE_SOURCES, "dst": table.PE_DESTS, "route": table.PE_ROUTES, "cond": table.PE_CONDS}
+    lists: dict[str, tuple[Code | PeOp, ...]] = {"op": table.PE_OPS, "x": table.PE_SOURCES, "dst": table.PE_DESTS, "route": table.PE_ROUTES,
+                                              "cond": table.PE_CONDS}
     for name, rows in lists.items():
         _unique(f"context {name}", (row.name for row in rows))
         _unique(f"context {name}", (row.code for row in rows))

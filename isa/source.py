@@ -54,7 +54,8 @@ class Site:
     depth: int = 0
 
     def notes(self) -> tuple[str, ...]:
-        notes, site = [], self
+        notes: list[str] = []
+        site = self
         while site.via is not None and len(notes) < 20:
             if site.how:
                 notes.append(f"{site.how}, from {site.via.line.where}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from isa.diagnostics import Span
 
@@ -93,7 +94,7 @@ class Directive:
 
     name: str
     span: Span
-    args: tuple[object, ...] = ()
+    args: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
