@@ -1,0 +1,5 @@
+"""`python -m rpa.cli` is `rpa`."""
+
+from rpa.cli import main
+
+main()
