@@ -11,6 +11,8 @@ from rpa.arch.config import ArrayConfig
 from rpa.emu.fast.execute import plan_run, selected
 from rpa.emu.fast.layout import CONTEXT, DST, OP, SRC, Registers
 from rpa.emu.fast.queues import Command
+from rpa.emu.fast.stream import Steps
+from rpa.runner.weights import KnownWeights
 
 
 def largest_magnitude(bits: int, signed: int) -> int:
@@ -32,6 +34,8 @@ class Growth:
     """The step stores instead of adding."""
     text: str
     """The factors of ``each``, for a message."""
+    of_weights: int = 0
+    """For a MAC whose second operand is the W bus: max|a|, so that known weights can be counted as they are."""
 
 
 def _operand(source: int, r: Registers, signed: int) -> int:
@@ -47,7 +51,7 @@ def growth(word: int, r: Registers) -> Growth | None:
     if op in (OP["mac"], OP["macl"]):
         ax, wy = _operand(x, r, r.asigned), _operand(y, r, r.wsigned)
         summed = op == OP["mac"]
-        return Growth(ax * wy, lanes if summed else 1, 1 if summed else lanes, False, f"{ax} * {wy}")
+        return Growth(ax * wy, lanes if summed else 1, 1 if summed else lanes, False, f"{ax} * {wy}", ax if y == SRC["w"] else 0)
     if dst in (DST["acc"], DST["acca"]):
         each = _operand(x, r, r.asigned) if op == OP["mov"] else largest_magnitude(r.cbits, r.asigned)
         return Growth(each, 1, lanes, dst == DST["acc"], str(each))
@@ -71,6 +75,7 @@ class Bounds:
         self.config = config
         self.contexts = np.zeros((config.ctx_slots, config.rows, config.cols), dtype=np.uint32)
         self.bounds = [[0] * ACC_INDEX_COUNT for _ in range(ACC_BANKS)]
+        self.weights = KnownWeights(config)
 
     def load_context(self, command: Command) -> None:
         r = command.registers
@@ -83,20 +88,36 @@ class Bounds:
         overwritten, counts = steps.staying
         grown = [self._slot_growth((slot + r.sbase) % config.ctx_slots, r) for slot, _ in steps.slots]
         worst: Overflow | None = None
+        known: np.ndarray | None = None
         for relative in np.flatnonzero(counts.sum(axis=0)):
             index = (int(relative) + r.cbase) % ACC_INDEX_COUNT
             before = 0 if overwritten[relative] else self.bounds[command.operand][index]
             parts = [(int(counts[row, relative]), growth) for row, growth in enumerate(grown) if growth is not None and counts[row, relative]]
             if not parts:
                 continue
-            bound = max([before, *(part.each for _, part in parts if part.sets)])
-            bound += sum(count * part.per_step * part.each for count, part in parts if not part.sets)
-            self.bounds[command.operand][index] = bound
             bits = config.acc_bits // max(part.lanes for _, part in parts)
             limit = (1 << (bits - 1)) - 1
+            bound = max([before, *(part.each for _, part in parts if part.sets)])
+            bound += sum(count * part.per_step * part.each for count, part in parts if not part.sets)
+            text = _formula(before, parts)
+            if bound > limit and all(part.of_weights for _, part in parts):
+                known = known if known is not None else self._known(steps, r, grown)
+                if before + int(known[relative]) < bound:
+                    bound, text = before + int(known[relative]), _known_formula(before, int(known[relative]), parts)
+            self.bounds[command.operand][index] = bound
             if bound > limit and (worst is None or bound > worst.bound):
-                worst = Overflow(bound, limit, bits, _formula(before, parts))
+                worst = Overflow(bound, limit, bits, text)
         return worst
+
+    def _known(self, steps: Steps, r: Registers, grown: list[Growth | None]) -> np.ndarray:
+        """(16,) the same bound per relative accumulator, with known weights at their own values."""
+        counted = steps.stays.copy()
+        factor = max((part.of_weights for part in grown if part is not None), default=0)
+        for (slot, _), part in zip(steps.slots, grown, strict=True):
+            if part is None:
+                counted &= steps.slot != slot
+        by_lane = any(part is not None and part.lanes > 1 for part in grown)
+        return factor * self.weights.sums(steps, r, counted, by_lane, largest_magnitude(r.wbits, r.wsigned))
 
     def _slot_growth(self, slot: int, r: Registers) -> Growth | None:
         """The largest growth among the PEs that work."""
@@ -107,4 +128,9 @@ class Bounds:
 
 def _formula(before: int, parts: list[tuple[int, Growth]]) -> str:
     terms = [f"{count * part.per_step} * {part.text}" for count, part in parts if not part.sets]
-    return " + ".join(([str(before)] if before else []) + terms)
+    return "K * max|a| * max|w| = " + " + ".join(([str(before)] if before else []) + terms)
+
+
+def _known_formula(before: int, known: int, parts: list[tuple[int, Growth]]) -> str:
+    factor = max(part.of_weights for _, part in parts)
+    return "max|a| * sum|w| = " + (f"{before} + " if before else "") + f"{factor} * {known // factor}"

@@ -121,10 +121,12 @@ def _check(program: Program, command: Command, config: ArrayConfig, bounds: Boun
     if problem is not None:
         kind, text, hint = problem
         return Finding(kind, place, command.pc, text, hint)
+    if command.name == "ld":
+        bounds.weights.load(command)
     overflow = bounds.run(command) if command.name == "run" else None
     if overflow is None:
         return None
-    text = (f"an accumulator of `run` can reach {overflow.bound} (K * max|a| * max|w| = {overflow.text}), "
+    text = (f"an accumulator of `run` can reach {overflow.bound} ({overflow.text}), "
             f"{overflow.bits} bits hold at most {overflow.limit}")
     hint = "use narrower operands, a machine with more acc_bits, `mac` instead of `macl`, or drain partial sums of a smaller K"
     return Finding("overflow", place, command.pc, text, hint)

@@ -49,7 +49,7 @@ class Product:
     factors: tuple[Factor, ...]
 
 
-def _elements(operand: Operand, bits: int, lanes: int) -> np.ndarray:
+def element_numbers(operand: Operand, bits: int, lanes: int) -> np.ndarray:
     """(steps + 1, lanes) element numbers in the expanded table; the extra row is the zero row."""
     per_word = 16 // bits
     first = (operand.address - operand.low) * per_word + operand.piece * lanes
@@ -86,7 +86,7 @@ def product_of(steps: Steps, by_lane: bool) -> Product:
     acc, overwrites, table = _members(steps)
 
     def gather(operand: Operand, bits: int) -> np.ndarray:
-        numbers = _elements(operand, bits, lanes)[table]
+        numbers = element_numbers(operand, bits, lanes)[table]
         if by_lane:
             return np.ascontiguousarray(numbers.transpose(2, 0, 1))
         return np.ascontiguousarray(numbers.transpose(0, 2, 1)).reshape(1, -1, acc.size)

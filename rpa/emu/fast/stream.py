@@ -74,11 +74,20 @@ class Steps:
     @cached_property
     def staying(self) -> tuple[np.ndarray, np.ndarray]:
         """((16,) accumulators that some step starts from 0, (slots, 16) steps whose result stays to the end of the run)."""
-        last_first = np.full(ACC_INDEX_COUNT, -1)
-        np.maximum.at(last_first, self.acc[self.first], np.flatnonzero(self.first))
-        stays = np.arange(self.count) >= last_first[self.acc]
-        counts = [np.bincount(self.acc[stays & (self.slot == slot)], minlength=ACC_INDEX_COUNT) for slot, _ in self.slots]
-        return last_first >= 0, np.array(counts)
+        counts = [np.bincount(self.acc[self.stays & (self.slot == slot)], minlength=ACC_INDEX_COUNT) for slot, _ in self.slots]
+        return self._last_first >= 0, np.array(counts)
+
+    @cached_property
+    def stays(self) -> np.ndarray:
+        """(steps,) whether no later step starts the accumulator anew."""
+        return np.arange(self.count) >= self._last_first[self.acc]
+
+    @cached_property
+    def _last_first(self) -> np.ndarray:
+        """(16,) the last step that starts each accumulator from 0, or -1."""
+        last = np.full(ACC_INDEX_COUNT, -1)
+        np.maximum.at(last, self.acc[self.first], np.flatnonzero(self.first))
+        return last
 
 
 def _affine(indices: list[np.ndarray], steps: list[int]) -> np.ndarray:
