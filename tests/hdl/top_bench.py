@@ -1,0 +1,102 @@
+"""Runs a program on the whole machine in Amaranth's simulator, through the host port, with a memory in Python."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hdl.common import PC_BITS
+from hdl.top import HOST_REGISTERS, Top
+from isa.table import COUNTERS
+from tests.hdl.control_bench import FAULT_NAME, simulate
+
+
+@dataclass
+class TopRun:
+    """What the host reads after a run, and the memory."""
+
+    memory: np.ndarray
+    status: int = 0
+    fault: tuple[str, int, int] | None = None
+    counters: dict[str, int] = field(default_factory=dict)
+    registers: list[int] = field(default_factory=list)
+
+
+class TopBench:
+    """The machine of ``config`` with a memory (uint16 words) that answers after mem_latency cycles, plus ``slower`` where that is more."""
+
+    def __init__(self, config, words: list[int], memory: np.ndarray, *, limit: int = 5000, ready=lambda cycle: True, slower: int = 0) -> None:
+        self.config, self.words, self.limit, self.ready, self.slower = config, words, limit, ready, slower
+        self.top = Top(config)
+        self.run = TopRun(memory.copy())
+
+    async def _write(self, ctx, address: int, value: int) -> None:
+        ctx.set(self.top.host_address, address)
+        ctx.set(self.top.host_write_data, value)
+        ctx.set(self.top.host_write, 1)
+        await ctx.tick()
+        ctx.set(self.top.host_write, 0)
+
+    async def _read(self, ctx, address: int) -> int:
+        ctx.set(self.top.host_address, address)
+        await ctx.tick()
+        return ctx.get(self.top.host_read_data)
+
+    async def load(self, ctx) -> None:
+        for index, word in enumerate(self.words):
+            await self._write(ctx, (1 << PC_BITS) + index, word)
+        await self._write(ctx, HOST_REGISTERS["code_words"], len(self.words))
+        await self._write(ctx, HOST_REGISTERS["limit_low"], self.limit)
+
+    async def start(self, ctx) -> None:
+        """Start and follow the machine until it stands still."""
+        top, responses, cycle = self.top, [], 0
+        await self._write(ctx, HOST_REGISTERS["control"], 1)
+        await ctx.tick()
+        assert ctx.get(top.running)
+        while ctx.get(top.running):
+            cycle += 1
+            ctx.set(top.mem_read.ready, self.ready(cycle))
+            ctx.set(top.mem_write.ready, self.ready(cycle))
+            due = bool(responses) and responses[0][0] <= cycle
+            ctx.set(top.mem_read.response_valid, due)
+            if due:
+                ctx.set(top.mem_read.response_data, responses.pop(0)[1])
+            self._memory(ctx, cycle, responses)
+            await ctx.tick()
+
+    def _memory(self, ctx, cycle: int, responses: list) -> None:
+        read, write, memory = self.top.mem_read, self.top.mem_write, self.run.memory
+        if ctx.get(read.valid) and ctx.get(read.ready):
+            at, count = ctx.get(read.address) // 2, ctx.get(read.words)
+            words = [int(word) for word in memory[at:at + count]] + [0] * (self.config.bus_words - count)
+            responses.append((cycle + self.config.mem_latency + self.slower, words))
+        if ctx.get(write.valid) and ctx.get(write.ready):
+            at, mask = ctx.get(write.address) // 2, ctx.get(write.mask)
+            for k in range(mask.bit_length()):
+                memory[at + k] = ctx.get(write.data[k])
+
+    async def results(self, ctx) -> None:
+        run = self.run
+        run.status = await self._read(ctx, HOST_REGISTERS["status"])
+        code = run.status >> 8
+        pc, aux = await self._read(ctx, HOST_REGISTERS["fault_pc"]), await self._read(ctx, HOST_REGISTERS["fault_aux"])
+        run.fault = (FAULT_NAME[code], pc, aux) if code else None
+        run.registers = [await self._read(ctx, HOST_REGISTERS["registers"] + i) for i in range(16)]
+        for counter in COUNTERS:
+            base = HOST_REGISTERS["counters"] + 2 * counter.index
+            run.counters[counter.name] = await self._read(ctx, base) | await self._read(ctx, base + 1) << 32
+
+
+def run_top(config, words: list[int], memory: np.ndarray | None = None, **options) -> TopRun:
+    """Load, start, wait, read everything back."""
+    bench = TopBench(config, words, np.zeros(config.mem_bytes // 2, np.int64) if memory is None else memory, **options)
+
+    async def script(ctx):
+        await bench.load(ctx)
+        await bench.start(ctx)
+        await bench.results(ctx)
+
+    simulate(bench.top, script)
+    return bench.run
