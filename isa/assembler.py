@@ -22,16 +22,17 @@ _START = Span(0, 1, 2)
 
 
 def assemble(source: str | Path, config: MachineConfig, *, defines: Mapping[str, int] | None = None, name: str | None = None,
-             on_warning: Callable[[Diagnostic], None] | None = None) -> Program:
+             folder: Path | None = None, on_warning: Callable[[Diagnostic], None] | None = None) -> Program:
     """Assemble a file (a `Path`) or a text (a `str`) for the machine ``config``.
 
-    ``defines`` gives values to `.default` constants. ``name`` stands in messages of a text. ``on_warning`` is called for
-    every warning, in line order. Raises AsmError with every fault of the source and the files it includes, in line order.
+    ``defines`` gives values to `.default` constants. ``name`` stands in messages of a text, ``folder`` is where a text may
+    include files from (None: nowhere). ``on_warning`` is called for every warning, in line order.
+    Raises AsmError with every fault of the source and the files it includes, in line order.
     """
     reporter = Reporter()
     file = _open(source, name, reporter)
     site = Site(SourceLine(file, 1, file.lines[0]), Scope())
-    root = file.path.parent if file.path is not None else None
+    root = file.path.parent if file.path is not None else folder.resolve() if folder is not None else None
     symbols = Symbols(config, reporter)
     expander = Expander(symbols, reporter, root, code_limit=config.imem_words, defines=_defines(defines or {}, reporter, site))
     layout = TensorLayout(expander.tensors, symbols, reporter, config.mem_bytes)

@@ -227,9 +227,9 @@ class Expander:
         self._walk(macro.body, Scope(bound=bound), site, f"in macro `{macro.name.text}`", site.depth + 1)
 
     def _include(self, wanted: Text, site: Site) -> None:
-        if self.root is None or site.line.file.path is None:
+        if self.root is None:
             raise Fault("E111", "`.include` in a source without a folder", wanted.span, hint="assemble a file instead of a text")
-        path = inside(self.root, site.line.file.path.parent, wanted.text, wanted.span)
+        path = inside(self.root, site.line.file.folder or self.root, wanted.text, wanted.span)
         if path in self._files:
             raise Fault("E111", f"`{wanted.text}` includes itself", wanted.span)
         if len(self._files) >= INCLUDE_LIMIT:
@@ -247,5 +247,4 @@ class Expander:
 
 def short_name(parent: SourceFile, short: str) -> str:
     """Return the message name of an included file: the folder of the root's message name and the path below it."""
-    folder = parent.name.removesuffix(parent.short)
-    return folder + short
+    return short if parent.path is None else parent.name.removesuffix(parent.short) + short

@@ -27,6 +27,11 @@ class SourceFile:
     lines: tuple[str, ...]
     path: Path | None = None
 
+    @property
+    def folder(self) -> Path | None:
+        """Where relative paths start; None for a text."""
+        return None if self.path is None else self.path.parent
+
 
 @dataclass(frozen=True, eq=False)
 class SourceLine:

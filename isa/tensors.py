@@ -185,9 +185,9 @@ class DataReader:
             self.reporter.warn("W104", f"shift {bad}: a drain that is not raw faults with RQ_SHIFT", span, site, hint="use a shift of 1..62")
 
     def _file(self, text: Text, shape: tuple[int, ...], site: Site) -> list[int]:
-        if self.root is None or site.line.file.path is None:
+        if self.root is None:
             raise Fault("E111", "`file` in a source without a folder", text.span, hint="assemble a file instead of a text")
-        path = inside(self.root, site.line.file.path.parent, text.text, text.span)
+        path = inside(self.root, site.line.file.folder or self.root, text.text, text.span)
         try:
             return read_npy(path, shape)
         except RpaError as error:

@@ -49,7 +49,7 @@ def encode(program: Program, form: Format) -> bytes:
     if form is Format.PROGRAM:
         return program.to_bytes()
     from isa import images
-    from isa.disassembler import listing
+    from isa.listing import listing
 
     if form is Format.BIN:
         return images.to_bin(program)
