@@ -44,10 +44,15 @@ def log_ports() -> dict[str, int]:
     return retire | {f"log_{name}": field.width for name, field in LOG if name != "retire"}
 
 
+def memory_ports(prefix: str, signature: wiring.Signature) -> dict:
+    """The members of a memory port as ports of the top level, named `<prefix>_<member>` (Verilog names without double underscores)."""
+    return {f"{prefix}_{name}": member for name, member in signature.members.items()}
+
+
 class Top(wiring.Component):
     """The machine with its ports; ``shared``: repeated modules are instances of one text (see :mod:`hdl.verilog`).
 
-    Ports: the host port above, ``running``, ``mem_read`` and ``mem_write`` (:mod:`hdl.memport`), both idle while the machine stands
+    Ports: the host port above, ``running``, ``mem_read_*`` and ``mem_write_*`` (:mod:`hdl.memport`), both idle while the machine stands
     still; a start must wait until no read response is outstanding. Debug build: one registered output per field of
     :mod:`rpa.arch.lockstep`, of that name, elements packed from bit 0 on, and the outputs of :func:`log_ports`. In cycle k of a run
     (``running`` is 1) log outputs belong to cycle k; registered outputs show the record of cycle k in the cycle after.
@@ -57,7 +62,7 @@ class Top(wiring.Component):
         self.config, self.with_debug = config, debug
         ports = {
             "host_address": In(HOST_ADDRESS_BITS), "host_write": In(1), "host_write_data": In(VALUE_BITS), "host_read_data": Out(VALUE_BITS),
-            "running": Out(1), "mem_read": Out(read_signature(config)), "mem_write": Out(write_signature(config)),
+            "running": Out(1), **memory_ports("mem_read", read_signature(config)), **memory_ports("mem_write", write_signature(config)),
         }
         if debug:
             ports |= {field.name: Out(field.count * field.bits) for field in record_fields(config)}
@@ -131,14 +136,13 @@ class Top(wiring.Component):
 
     def _memory_ports(self, m: Module, machine: Machine) -> None:
         """A machine that stands still must not repeat its last request."""
-        read, write = self.mem_read, self.mem_write
-        m.d.comb += [
-            read.valid.eq(machine.read.valid & self.running), read.address.eq(machine.read.address), read.words.eq(machine.read.words),
-            machine.read.ready.eq(read.ready), machine.read.response_valid.eq(read.response_valid),
-            machine.read.response_data.eq(read.response_data),
-            write.valid.eq(machine.write.valid & self.running), write.address.eq(machine.write.address), write.mask.eq(machine.write.mask),
-            write.data.eq(machine.write.data), machine.write.ready.eq(write.ready),
-        ]
+        for prefix, port in (("mem_read", machine.read), ("mem_write", machine.write)):
+            for name, member in port.signature.members.items():
+                outer, inner = getattr(self, f"{prefix}_{name}"), getattr(port, name)
+                if member.flow is In:
+                    m.d.comb += inner.eq(outer)
+                else:
+                    m.d.comb += outer.eq(inner & self.running if name == "valid" else inner)
 
     def _debug(self, m: Module, machine: Machine) -> None:
         for field in record_fields(self.config):

@@ -57,25 +57,25 @@ class TopBench:
         assert ctx.get(top.running)
         while ctx.get(top.running):
             cycle += 1
-            ctx.set(top.mem_read.ready, self.ready(cycle))
-            ctx.set(top.mem_write.ready, self.ready(cycle))
+            ctx.set(top.mem_read_ready, self.ready(cycle))
+            ctx.set(top.mem_write_ready, self.ready(cycle))
             due = bool(responses) and responses[0][0] <= cycle
-            ctx.set(top.mem_read.response_valid, due)
+            ctx.set(top.mem_read_response_valid, due)
             if due:
-                ctx.set(top.mem_read.response_data, responses.pop(0)[1])
+                ctx.set(top.mem_read_response_data, responses.pop(0)[1])
             self._memory(ctx, cycle, responses)
             await ctx.tick()
 
     def _memory(self, ctx, cycle: int, responses: list) -> None:
-        read, write, memory = self.top.mem_read, self.top.mem_write, self.run.memory
-        if ctx.get(read.valid) and ctx.get(read.ready):
-            at, count = ctx.get(read.address) // 2, ctx.get(read.words)
+        top, memory = self.top, self.run.memory
+        if ctx.get(top.mem_read_valid) and ctx.get(top.mem_read_ready):
+            at, count = ctx.get(top.mem_read_address) // 2, ctx.get(top.mem_read_words)
             words = [int(word) for word in memory[at:at + count]] + [0] * (self.config.bus_words - count)
             responses.append((cycle + self.config.mem_latency + self.slower, words))
-        if ctx.get(write.valid) and ctx.get(write.ready):
-            at, mask = ctx.get(write.address) // 2, ctx.get(write.mask)
+        if ctx.get(top.mem_write_valid) and ctx.get(top.mem_write_ready):
+            at, mask = ctx.get(top.mem_write_address) // 2, ctx.get(top.mem_write_mask)
             for k in range(mask.bit_length()):
-                memory[at + k] = ctx.get(write.data[k])
+                memory[at + k] = ctx.get(top.mem_write_data[k])
 
     async def results(self, ctx) -> None:
         run = self.run
