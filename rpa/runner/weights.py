@@ -12,7 +12,7 @@ from isa.table import ACC_INDEX_COUNT
 from rpa.arch.config import ArrayConfig
 from rpa.emu.fast.layout import DEST, SOURCE, Registers
 from rpa.emu.fast.lines import wrapped_base
-from rpa.emu.fast.load import NO_BASES, plan_load
+from rpa.emu.fast.load import NO_BASES, fill_word, plan_load
 from rpa.emu.fast.product import element_numbers, expand
 from rpa.emu.fast.queues import Command
 from rpa.emu.fast.stream import Steps
@@ -36,7 +36,7 @@ class KnownWeights:
         if base is not None:
             target = plan.target + (base + plan.low) * banks
             self.known.reshape(-1)[target] = source == SOURCE["fill"]
-            self.words.reshape(-1)[target] = r.fill
+            self.words.reshape(-1)[target] = fill_word(r)
 
     def sums(self, steps: Steps, r: Registers, counted: np.ndarray, by_lane: bool, unknown: int) -> np.ndarray:
         """(16,) per relative accumulator: the largest sum, over a column (and a lane if ``by_lane``), of weight magnitudes.

@@ -117,7 +117,7 @@ class Load:
         banks = bank.shape[1]
         low = base + plan.low
         flat = bank.reshape(-1)[low * banks:]
-        flat[plan.target] = r.fill if payload is None else payload.take(plan.source)
+        flat[plan.target] = fill_word(r) if payload is None else payload.take(plan.source)
         return Access(store, True, first, last, low, base + plan.high, lambda: np.unique(plan.target // banks) + low)
 
     def _from_memory(self, r: Registers, cycle: int) -> tuple[np.ndarray, Access]:
@@ -155,6 +155,11 @@ def byte_addresses(base: int, width: int, *strides: tuple[int, int]) -> np.ndarr
     for count, step in strides:
         address = (address[:, None] + np.arange(count) * step).ravel()
     return address
+
+
+def fill_word(r: Registers) -> int:
+    """The bank word that source `fill` writes: the packed low bits of as many source words as it holds."""
+    return sum((r.fill & ((1 << r.pack) - 1)) << shift for shift in range(0, 16, r.pack))
 
 
 def pack(words: np.ndarray, bits: int) -> np.ndarray:
