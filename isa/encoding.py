@@ -47,7 +47,7 @@ NAMED: Mapping[str, Mapping[int, str]] = {
 """Field kinds whose codes have names; a code without a name is illegal."""
 CODES = {kind: {name: code for code, name in names.items()} for kind, names in NAMED.items()}
 """The same, from name to code."""
-KIND_TEXT = {"cfg": "engine register", "op": "PE operation", "src": "PE source", "dst": "PE destination", "dest": "destination"}
+KIND_TEXT = {"cfg": "engine register", "op": "PE operation", "src": "PE source", "dst": "PE destination", "dest": "destination", "cond": "condition"}
 
 
 @dataclass(frozen=True)

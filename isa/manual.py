@@ -197,7 +197,7 @@ def page() -> str:
         "[design.md](design.md). `rpa isa explain NAME` prints a single entry.",
         "## Instructions",
         f"A word has 32 bits, the opcode in the highest {OPCODE_HI - OPCODE_LO + 1}. Bits that no field names are 0. There are "
-        f"{table.CORE_REGISTERS} core registers of 32 bits, r0..r{table.CORE_REGISTERS - 1}; r0 is 0. Masks of engines (`wait`, `signal`, `fence`) have "
+        f"{table.CORE_REGISTERS} core registers of 32 bits, r0..r{table.CORE_REGISTERS - 1}; r0 is 0. Engine masks (`wait`, `signal`, `fence`) have "
         "bit 0 for `ld`, then `ex`, `dr`, `st`. A cycle formula names registers of the engine.",
         *_instructions(), *_contexts(), *_registers(),
         "## Counters",
