@@ -142,7 +142,7 @@ def selected(rmask: int, cmask: int, config: ArrayConfig) -> tuple[np.ndarray, n
 
 
 def _reader(operand: Operand, base: int):
-    return lambda: np.unique(operand.address[operand.reads]) + base
+    return lambda: operand.addresses + base
 
 
 def _base(operand: Operand, base: int, depth: int, name: str) -> int:

@@ -18,6 +18,13 @@ def transpose(words: np.ndarray, bits: int) -> np.ndarray:
     return np.bitwise_or.reduce(groups, axis=-1).reshape(count, cols)
 
 
+def distinct(values: np.ndarray) -> np.ndarray:
+    """The distinct values of an array of numbers from 0, ascending."""
+    marks = np.zeros(int(values.max(initial=-1)) + 1, dtype=bool)
+    marks[values] = True
+    return np.flatnonzero(marks)
+
+
 def wrapped_base(base: int, low: int, high: int, depth: int) -> int | None:
     """``base``, or ``base`` - 2^16, whichever puts relative addresses low..high inside 0..depth-1; None if neither does."""
     for candidate in (base, base - (1 << 16)):

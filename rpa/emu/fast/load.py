@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from rpa.emu.fast.clock import load_latency
 from rpa.emu.fast.errors import NeedStepping
 from rpa.emu.fast.hazards import Access
 from rpa.emu.fast.layout import COUNTER, DEST, SOURCE, Registers
-from rpa.emu.fast.lines import transpose, wrapped_base
+from rpa.emu.fast.lines import distinct, transpose, wrapped_base
 from rpa.emu.fast.queues import Command
 from rpa.emu.fast.state import State
 from rpa.emu.fast.timeline import Tally
@@ -37,6 +37,12 @@ class Plan:
     """Relative addresses are multiples of the words per write."""
     taken: np.ndarray
     """(rows,): how many banks take each row."""
+    banks: int
+
+    @cached_property
+    def addresses(self) -> np.ndarray:
+        """Relative bank addresses written in some bank, ascending."""
+        return distinct(self.target // self.banks) + self.low
 
 
 @lru_cache(maxsize=256)
@@ -58,7 +64,7 @@ def plan_load(r: Registers, banks: int) -> Plan:
     source = np.broadcast_to(source, address.shape).ravel()
     target, source = last_write(target, source, source)
     aligned = bool((address[..., 0] % words == 0).all())
-    return Plan(source, target, low, high, aligned, takes.sum(axis=1))
+    return Plan(source, target, low, high, aligned, takes.sum(axis=1), banks)
 
 
 def last_write(target: np.ndarray, source: np.ndarray, visit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -118,7 +124,7 @@ class Load:
         low = base + plan.low
         flat = bank.reshape(-1)[low * banks:]
         flat[plan.target] = fill_word(r) if payload is None else payload.take(plan.source)
-        return Access(store, True, first, last, low, base + plan.high, lambda: np.unique(plan.target // banks) + low)
+        return Access(store, True, first, last, low, base + plan.high, lambda: plan.addresses + base)
 
     def _from_memory(self, r: Registers, cycle: int) -> tuple[np.ndarray, Access]:
         memory, width = self.state.memory, 2 * r.unit

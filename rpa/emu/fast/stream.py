@@ -14,6 +14,7 @@ import numpy as np
 from isa.table import ACC_INDEX_COUNT, DIMS, FEEDER_SLOTS
 from rpa.emu.fast.errors import NeedStepping
 from rpa.emu.fast.layout import Registers
+from rpa.emu.fast.lines import distinct
 
 LARGEST = 1 << 21
 """Steps of one `run` beyond which a plan would take too much memory."""
@@ -43,6 +44,11 @@ class Operand:
     @property
     def used(self) -> bool:
         return self.read_count > 0
+
+    @cached_property
+    def addresses(self) -> np.ndarray:
+        """Relative addresses that are read, ascending."""
+        return distinct(self.address[self.reads] - self.low) + self.low
 
 
 @dataclass(frozen=True, eq=False)
