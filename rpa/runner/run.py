@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from io import StringIO
+from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 
@@ -47,14 +48,14 @@ def run(program: Program, inputs: Mapping[str, ArrayLike] | None = None, backend
         raise RunError(f"max_cycles is {max_cycles!r}, must be an integer of at least 1")
     memory = build_memory(program, inputs)
     lanes = (check if preflight else inspect)(program, max_cycles=max_cycles).lanes
-    lines: list[str] = []
-    outcome, detail = _BACKENDS[backend](program, memory, max_cycles, lines if log else None)
+    text = StringIO() if log else None
+    outcome, detail = _BACKENDS[backend](program, memory, max_cycles, text)
     return Result(
         program=program.name, backend=backend, backend_detail=detail,
         counters={counter.name: int(outcome.counters[counter.index]) for counter in COUNTERS},
         lanes=lanes, pes=program.config["rows"] * program.config["cols"],
         outputs={tensor.name: read_tensor(outcome.memory, tensor) for tensor in program.outputs()},
-        fault=_report(program, outcome.fault), outcome=outcome, log=tuple(lines))
+        fault=_report(program, outcome.fault), outcome=outcome, log=tuple(text.getvalue().splitlines()) if text is not None else ())
 
 
 def _report(program: Program, fault: FaultState | None) -> FaultReport | None:
@@ -65,28 +66,28 @@ def _report(program: Program, fault: FaultState | None) -> FaultReport | None:
     return FaultReport(row.name, row.doc, fault.pc, fault.aux, row.aux, file, line, row.hint)
 
 
-def _fast(program: Program, memory: np.ndarray, max_cycles: int, lines: list[str] | None) -> tuple[Outcome, str | None]:
-    if lines is not None:
-        return _step(program, memory, max_cycles, lines)[0], "stepped: the commit log was asked for"
+def _fast(program: Program, memory: np.ndarray, max_cycles: int, log: TextIO | None) -> tuple[Outcome, str | None]:
+    if log is not None:
+        return _step(program, memory, max_cycles, log)[0], "stepped: the commit log was asked for"
     from rpa.emu import fast
 
     done = fast.execute(program, memory, max_cycles=max_cycles)
     return done.outcome, None if done.stepped_because is None else f"stepped: {done.stepped_because}"
 
 
-def _step(program: Program, memory: np.ndarray, max_cycles: int, lines: list[str] | None) -> tuple[Outcome, str | None]:
+def _step(program: Program, memory: np.ndarray, max_cycles: int, log: TextIO | None) -> tuple[Outcome, str | None]:
     from rpa.emu import step
 
-    return step.run(program, memory, max_cycles=max_cycles, log=lines), None
+    return step.run(program, memory, max_cycles=max_cycles, log=log), None
 
 
-def _rtl(program: Program, memory: np.ndarray, max_cycles: int, lines: list[str] | None) -> tuple[Outcome, str | None]:
+def _rtl(program: Program, memory: np.ndarray, max_cycles: int, log: TextIO | None) -> tuple[Outcome, str | None]:
     try:
         from hdl import sim
     except ImportError as error:
         raise BackendError(f"backend `rtl` needs {error.name or error}; install the package with the extra `rtl`") from error
 
-    return sim.run(program, memory, max_cycles=max_cycles, log=lines), None
+    return sim.run(program, memory, max_cycles=max_cycles, log=log), None
 
 
 _BACKENDS = {"fast": _fast, "step": _step, "rtl": _rtl}
