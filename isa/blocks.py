@@ -29,6 +29,8 @@ class Block:
     body: list[Line | Block] = field(default_factory=list)
     other: list[Line | Block] | None = None
     """Behind `.else`."""
+    damaged: bool = False
+    """Something inside it did not parse; what is missing is no further fault."""
 
     @property
     def open_list(self) -> list[Line | Block]:
@@ -47,7 +49,8 @@ class _Builder:
         if len(parts) > 1 and not all(isinstance(part, Label) for part in parts[:-1]):
             raise AssertionError("labels come first")
         if len(parts) > 1 and isinstance(parts[-1], Directive) and parts[-1].name != "word":
-            raise Fault("E102", f"a label in front of `.{parts[-1].name}`", parts[-1].span, hint="put the label on a line of its own")
+            fault = Fault("E102", f"a label in front of `.{parts[-1].name}`", parts[-1].span, hint="put the label on a line of its own")
+            self.reporter.report(fault, _site(source))
         for part in parts:
             self._place(part, source, in_context)
 
@@ -119,6 +122,8 @@ def build_blocks(file: SourceFile, reporter: Reporter) -> list[Line | Block]:
             builder.add(source)
         except Fault as fault:
             reporter.report(fault, _site(source))
+            for block in builder.stack:
+                block.damaged = True
     for block in builder.stack:
         unclosed = Fault("E103", f"`.{block.kind}` is not closed", block.head.span, hint=f"close it with `.{OPENERS[block.kind]}`")
         reporter.report(unclosed, _site(block.source))

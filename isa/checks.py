@@ -54,8 +54,15 @@ def target_limit(kind: str, words: int) -> int:
     return words if kind == "loop" else words - 1
 
 
-def flow_faults(jumps: list[Jump]) -> Iterator[FlowFault]:
-    """Yield what breaks the rules of docs/design.md section 2 about loop bodies."""
+def flow_faults(jumps: list[Jump]) -> list[FlowFault]:
+    """Return what breaks the rules of docs/design.md section 2 about loop bodies, one fault for each jump at most."""
+    first: dict[int, FlowFault] = {}
+    for fault in _flow_faults(jumps):
+        first.setdefault(fault.jump.address, fault)
+    return list(first.values())
+
+
+def _flow_faults(jumps: list[Jump]) -> Iterator[FlowFault]:
     loops = [jump for jump in jumps if jump.kind == "loop"]
     sound = [loop for loop in loops if loop.target > loop.address + 1]
     for loop in loops:

@@ -157,7 +157,7 @@ class Expander:
             raise Fault("E106", f"context `{name.text}` is defined twice; first at {first}", name.span)
         self._context = self.contexts[name.text] = ContextBlock(name, site)
         self._walk(block.body, site.scope, site.via, site.how, site.depth)
-        if not self._context.lines:
+        if not self._context.lines and not block.damaged:
             self.reporter.report(Fault("E107", f"context `{name.text}` has no lines", name.span, hint="write `all: nop` if that is meant"), site)
         self._context = None
 

@@ -166,12 +166,14 @@ class Lowerer:
                         hint="" if is_loop else "the last instruction is the last target")
         offset = instruction.field("offset")
         distance = target - fixup.address
-        if not offset.minimum <= distance <= offset.maximum:
-            raise Fault("E116", f"the target is {distance} words away, `{instruction.name}` reaches {offset.minimum}..{offset.maximum}", span)
-        self.code[fixup.address] = encode(instruction.name, **{**fixup.values, "offset": distance})
         call = instruction.name == "jal" and fixup.values["rd"] != 0
         kind = "loop" if is_loop else "call" if call else "branch"
         self.jumps.append(Jump(fixup.address, target, kind, span, fixup.site))
+        if is_loop and distance < 1:
+            return
+        if not offset.minimum <= distance <= offset.maximum:
+            raise Fault("E116", f"the target is {distance} words away, `{instruction.name}` reaches {offset.minimum}..{offset.maximum}", span)
+        self.code[fixup.address] = encode(instruction.name, **{**fixup.values, "offset": distance})
 
     # -- pseudo-instructions -------------------------------------------------------------------------------------------
 

@@ -51,7 +51,7 @@ def _header(stream) -> dict[str, object]:
 
 def _typecode(descr: object) -> tuple[str, str]:
     """Return byte order and array type code of an integer dtype."""
-    if not isinstance(descr, str) or len(descr) < 3 or descr[0] not in "<>|=":
+    if not isinstance(descr, str) or len(descr) < 2 or descr[0] not in "<>|=":
         raise NpyError(f"dtype {str(descr)[:40]!r}, must be whole numbers (int8..int64, uint8..uint64)")
     if descr[1:] not in _CODES:
         name = _NAMES.get(descr[1], "unknown")
