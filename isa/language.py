@@ -35,7 +35,7 @@ DIRECTIVE_ROWS = (
                  doc="A tensor that the program leaves for the caller."),
     DirectiveRow(name=".data", syntax=".data NAME shape(...) bits B signed = values", example=".data taps shape(3) bits 8 signed = 1, -2, 1",
                  doc='A tensor with contents: as many values as the shape has elements, or `file "x.npy"` (whole numbers of exactly that '
-                     "shape), or nothing: zeros. A list goes on in the next line behind a comma."),
+                     "shape), or nothing: zeros. A list goes on in the next line behind `=` or a comma."),
     DirectiveRow(name=".params", syntax=".params NAME shape(M) = bias, multiplier, shift", example=".params scale shape(4) = 0, 1 << 30, 31",
                  doc="Requantization entries of 8 words each: the same for all, or three values for each, or `file` with shape (M, 3); "
                      "without values an input of shape (M, 3)."),
@@ -48,12 +48,12 @@ DIRECTIVE_ROWS = (
 )
 
 FUNCTION_DOCS = {
-    "min": "min(x, y, ...)", "max": "max(x, y, ...)", "abs": "abs(x)", "log2": "log2(x)", "ceildiv": "ceildiv(x, y)", "align": "align(x, n)",
+    "min": "min(x, y, ...)", "max": "max(x, y, ...)", "abs": "abs(x)", "log2": "log2(x)", "ceildiv": "ceildiv(x, y)", "align": "align(x, y)",
 }
 """How each function of `isa.arithmetic.FUNCTIONS` is written."""
 
 LANGUAGE = """\
-One statement a line; `;` starts a comment. A list of values goes on in the next line behind a comma. Names are case-sensitive.
+One statement a line; `;` starts a comment. A list of values goes on in the next line behind `=` or a comma. Names are case-sensitive.
 
     label:              ; a code address; one or more may stand before an instruction
     NAME = expr         ; a constant, in any order

@@ -35,7 +35,7 @@ class SourceFile:
 
 @dataclass(frozen=True, eq=False)
 class SourceLine:
-    """One statement: a line of a file, or several where a list goes on behind a comma."""
+    """One statement: a line of a file, or several where a list goes on behind `=` or a comma."""
 
     file: SourceFile
     number: int
@@ -119,7 +119,7 @@ def statements(file: SourceFile) -> list[SourceLine]:
         first, parts = number, [file.lines[number]]
         code = _code(parts[0])
         number += 1
-        while code.endswith(",") and number < len(file.lines) and directive_at(parts[0]) in _CONTINUED:
+        while code.endswith((",", "=")) and number < len(file.lines) and directive_at(parts[0]) in _CONTINUED:
             parts.append(file.lines[number])
             code = _code(parts[-1]) or code
             number += 1
