@@ -85,7 +85,7 @@ Example: `loopi 8, label`
     ("acca", "## `acca` - PE destination\n\nCode 2: accumulator"),
     ("li", "## `li` - pseudo-instruction\n\n    li rd, expr\n"),
     (".word", "## `.word` - directive\n\n    .word expr\n"),
-    ("align", "## `align` - function\n\nalign(x, y): x rounded up to a multiple of n.\n"),
+    ("align", "## `align` - function\n\nalign(x, y): x rounded up to a multiple of y.\n"),
     ("E116", "## `E116` - message code\n\nA loop body or branch that the machine cannot run.\n"),
 ])
 def test_explain(name, start):
