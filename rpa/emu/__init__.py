@@ -1,1 +1,1 @@
-"""Emulators of the machine: `step` one clock at a time, `fast` one command at a time; both exact."""
+"""The emulators: `step` one clock at a time, `fast` one command at a time; both exact."""

@@ -1,0 +1,88 @@
+"""Words between memory, banks and lines: the loops of LD and ST, compiled. Their NumPy forms are in `vector`."""
+
+from __future__ import annotations
+
+from rpa.arch.jit import jit
+from rpa.emu.step import layout as L
+
+
+@jit
+def copy_words(target, at, source, start, count):
+    """target[at:at+count] = source[start:start+count]."""
+    for i in range(count):
+        target[at + i] = source[start + i]
+
+
+@jit
+def copy_words_around(target, source, start, count, size):
+    """target[:count] = ``count`` words of source[:size] from ``start`` on, going round at the end."""
+    for i in range(count):
+        target[i] = source[(start + i) % size]
+
+
+@jit
+def fill_words(target, count, word):
+    """target[:count] = word."""
+    for i in range(count):
+        target[i] = word
+
+
+@jit
+def pack_words(ring, row, words, count, bits):
+    """Keep the low ``bits`` of ``count`` words and pack them, first in the low bits, into ring[row]."""
+    per_word = 16 // bits
+    for w in range(count // per_word):
+        packed = 0
+        for lane in range(per_word):
+            packed |= (words[w * per_word + lane] & ((1 << bits) - 1)) << (lane * bits)
+        ring[row, w] = packed
+
+
+@jit
+def transpose_line(obank, address, bits, cols, line):
+    """The transposed line of an O address: line[t*(cols/e) + w] = elements t of columns e*w .. e*w+e-1, e = 16/bits."""
+    e = 16 // bits
+    per_element = cols // e
+    mask = (1 << bits) - 1
+    for t in range(e):
+        for w in range(per_element):
+            word = 0
+            for lane in range(e):
+                word |= (obank[address, e * w + lane] >> (t * bits) & mask) << (lane * bits)
+            line[t * per_element + w] = word
+
+
+@jit
+def window_places(s, places, banks, j, u):
+    """places[b] = address at which bank b takes visit (j, u) of the load under way, or -1 if its window does not."""
+    group, sel, row = s[L.ACTIVE + L.LD_GROUP], s[L.ACTIVE + L.LD_SEL], s[L.ACTIVE + L.LD_J0] + j
+    start = s[L.ACTIVE + L.LD_BASE] + j * s[L.ACTIVE + L.LD_PITCH] + u * s[L.ACTIVE + L.LD_DSTEP]
+    step, length, back = s[L.ACTIVE + L.LD_WSTEP], s[L.ACTIVE + L.LD_WLEN], s[L.ACTIVE + L.LD_BSTEP]
+    for b in range(banks):
+        q = b >> group
+        inside = 0 <= row - q * step < length
+        places[b] = (start - q * back) & L.WORD_MASK if inside and (sel == L.EVERY_LANE or sel == b - (q << group)) else -1
+
+
+@jit
+def window_check(places, banks, words, depth):
+    """Address of the lowest bank that would be written beyond its depth, else of the lowest misaligned, else -1."""
+    for b in range(banks):
+        if places[b] >= 0 and places[b] + words > depth:
+            return places[b]
+    for b in range(banks):
+        if places[b] >= 0 and places[b] % words != 0:
+            return places[b]
+    return -1
+
+
+@jit
+def window_store(bank, places, banks, ring, row, words):
+    """Write ring[row, :words] into the banks that take it; returns how many do."""
+    taken = 0
+    for b in range(banks):
+        if places[b] >= 0:
+            taken += 1
+            for w in range(words):
+                bank[places[b] + w, b] = ring[row, w]
+    return taken

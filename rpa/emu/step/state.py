@@ -1,0 +1,116 @@
+"""The state of a machine: the control state ``s`` and the arrays ``m``, as they are after reset."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from isa.table import ACC_BANKS, ACC_INDEX_COUNT, FEEDER_SLOTS, PE_REGISTERS, REGISTERS
+from rpa.arch.config import ArrayConfig
+from rpa.arch.lfsr import LFSR_RESET
+from rpa.emu.step import layout as L
+
+
+class Arrays(NamedTuple):
+    """Everything that is wide. R rows, C columns. Banks are uint16 with the address first, so that one address of all
+    banks is a row; all else is int64 unless noted."""
+
+    memory: np.ndarray
+    """External memory, uint16 (mem_bytes/2,)."""
+    abank: np.ndarray
+    """(a_depth, R)"""
+    wbank: np.ndarray
+    """(w_depth, C)"""
+    pbank: np.ndarray
+    """(8*p_entries, C)"""
+    obank: np.ndarray
+    """(o_depth, C)"""
+    aword: np.ndarray
+    """Words read in ISSUE: (R,), and wword (C,)."""
+    wword: np.ndarray
+    afeed: np.ndarray
+    """Feeders (8, R), (8, C)."""
+    wfeed: np.ndarray
+    abus: np.ndarray
+    wbus: np.ndarray
+    ctx: np.ndarray
+    """Context words (slots, R, C)."""
+    uniform: np.ndarray
+    """(slots,): the context word if every PE has the same, else -1."""
+    out: np.ndarray
+    next_out: np.ndarray
+    flag: np.ndarray
+    regs: np.ndarray
+    """(8, R, C)"""
+    acc: np.ndarray
+    """(2, 16, R, C), the low acc_bits."""
+    given: np.ndarray
+    """What EXEC hands to ACC, (2, R, C): two buffers by the cycle's parity; likewise kind."""
+    kind: np.ndarray
+    reg_sig: np.ndarray
+    acc_sig: np.ndarray
+    dr_value: np.ndarray
+    """(DR_RING, C): accumulator, v, quotient of each entry."""
+    dr_params: np.ndarray
+    """(DR_RING, 8, C): words of the parameter entries."""
+    dr_changed: np.ndarray
+    dr_q: np.ndarray
+    dr_word: np.ndarray
+    lfsr: np.ndarray
+    ld_line: np.ndarray
+    st_line: np.ndarray
+    st_out: np.ndarray
+    fetched: np.ndarray
+    ring: np.ndarray
+    """(LD_RING, 32): packed words of the visits of LD under way."""
+    places: np.ndarray
+
+
+def new_arrays(config: ArrayConfig, memory: np.ndarray) -> Arrays:
+    """Reset values, with a copy of ``memory``, uint8 (mem_bytes,)."""
+    rows, cols = config.rows, config.cols
+    widest = 32
+
+    def words(*shape: int) -> np.ndarray:
+        return np.zeros(shape, np.uint16)
+
+    def zeros(*shape: int) -> np.ndarray:
+        return np.zeros(shape, np.int64)
+
+    return Arrays(
+        memory=np.array(memory, np.uint8).view("<u2"), abank=words(config.a_depth, rows), wbank=words(config.w_depth, cols),
+        pbank=words(8 * config.p_entries, cols), obank=words(config.o_depth, cols), aword=zeros(rows), wword=zeros(cols),
+        afeed=zeros(FEEDER_SLOTS, rows), wfeed=zeros(FEEDER_SLOTS, cols), abus=zeros(rows), wbus=zeros(cols),
+        ctx=zeros(config.ctx_slots, rows, cols), uniform=zeros(config.ctx_slots), out=zeros(rows, cols), next_out=zeros(rows, cols),
+        flag=zeros(rows, cols), regs=zeros(PE_REGISTERS, rows, cols), acc=zeros(ACC_BANKS, ACC_INDEX_COUNT, rows, cols),
+        given=zeros(2, rows, cols), kind=zeros(2, rows, cols), reg_sig=zeros(rows, cols), acc_sig=zeros(rows, cols),
+        dr_value=zeros(L.DR_RING, cols), dr_params=zeros(L.DR_RING, 8, cols), dr_changed=zeros(L.DR_RING, cols), dr_q=zeros(cols),
+        dr_word=zeros(cols), lfsr=np.full(cols, LFSR_RESET, np.int64), ld_line=zeros(cols), st_line=zeros(cols), st_out=zeros(widest),
+        fetched=zeros(widest), ring=zeros(L.LD_RING, widest), places=zeros(max(rows, cols)))
+
+
+def _set_register_rules(s: list[int], config: ArrayConfig) -> None:
+    for register in REGISTERS:
+        index, (low, high) = register.index, register.limits(config)
+        s[L.RESET + index] = s[L.SHADOW + index] = s[L.ACTIVE + index] = register.reset
+        if register.bits == 32 and not register.signed:
+            low, high = -(1 << 31), (1 << 31) - 1
+        s[L.LOW + index], s[L.HIGH + index] = low, high
+        s[L.CHOICES + index] = sum(1 << choice for choice in register.choices or () if choice <= high)
+
+
+def new_control(config: ArrayConfig, code_words: int, limit: int, recording: bool) -> list[int]:
+    """The control state after reset."""
+    s = [0] * L.SIZE
+    for offset, name in ((L.ROWS, "rows"), (L.COLS, "cols"), (L.ACC_BITS, "acc_bits"), (L.A_DEPTH, "a_depth"), (L.W_DEPTH, "w_depth"),
+                         (L.O_DEPTH, "o_depth"), (L.P_ENTRIES, "p_entries"), (L.CTX_SLOTS, "ctx_slots"), (L.QUEUE_DEPTH, "queue_depth"),
+                         (L.MEM_LATENCY, "mem_latency"), (L.MEM_BYTES, "mem_bytes")):
+        s[offset] = getattr(config, name)
+    s[L.CODE_WORDS], s[L.LIMIT], s[L.RECORDING] = code_words, limit, int(recording)
+    _set_register_rules(s, config)
+    return s
+
+
+def as_int64(values: Any) -> np.ndarray:
+    return np.array(values, np.int64)

@@ -1,0 +1,307 @@
+"""NumPy forms of the datapath loops in `array`, `columns` and `banks`, for the plain path.
+
+Each function has the contract of the compiled one of the same name and uses the same scalar cores on whole arrays.
+:data:`REPLACEMENTS` maps the one to the other.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from rpa.arch.jit import plain
+from rpa.arch.lfsr import lfsr_next, lfsr_seed
+from rpa.arch.packing import entry_bias, entry_multiplier, entry_shift
+from rpa.arch.rounding import round_shift, saturate, saturate32, shift_is_legal, unsaturated_value
+from rpa.emu.step import array, banks, columns, pe, record
+from rpa.emu.step import layout as L
+
+_acc_kind, _acc_value, _add_lanes, _alu, _compare, _immediate_word, _lane_of, _rotate_left, _slice_word = map(
+    plain, (pe.acc_kind, pe.acc_value, pe.add_lanes, pe.alu, pe.compare, pe.immediate_word, pe.lane_of, pe.rotate_left, pe.slice_word))
+_entry_bias, _entry_multiplier, _entry_shift, _round_shift, _saturate, _saturate32, _shift_is_legal, _unsaturated_value = map(
+    plain, (entry_bias, entry_multiplier, entry_shift, round_shift, saturate, saturate32, shift_is_legal, unsaturated_value))
+_lfsr_next, _lfsr_seed = plain(lfsr_next), plain(lfsr_seed)
+_EVERY_WORD = np.arange(1 << 16, dtype=np.int64)
+
+# -- PE array ---------------------------------------------------------------------------------------------------------
+
+
+@cache
+def _slice_table(bits: int, cbits: int, signed: bool, part: int) -> np.ndarray:
+    """Bus word of every 16-bit word."""
+    return _slice_word(_EVERY_WORD, bits, cbits, signed, part)
+
+
+@cache
+def _lane_table(cbits: int, signed: bool) -> np.ndarray:
+    """Lanes of every 16-bit word: int64 (65536, 16/cbits)."""
+    return np.stack([_lane_of(_EVERY_WORD, lane, cbits, signed) for lane in range(16 // cbits)], axis=1)
+
+
+def load_context(ctx, uniform, slot, word, rmask, cmask):
+    _, rows, cols = ctx.shape
+    chosen = (rmask >> np.arange(rows) & 1)[:, None] & (cmask >> np.arange(cols) & 1)
+    ctx[slot][chosen == 1] = word
+    uniform[slot] = ctx[slot, 0, 0] if (ctx[slot] == ctx[slot, 0, 0]).all() else -1
+
+
+def feed_bus(bus, feeder, words, count, read, filled, slot, bits, cbits, signed, part):
+    if read:
+        feeder[slot, :count] = words[:count]
+    if read or filled:
+        word = feeder[slot]
+        bus[:] = word if bits == cbits else _slice_table(bits, cbits, signed == 1, part)[word]
+        bus[count:] = 0
+    else:
+        bus[:] = 0
+
+
+def exec_mac(given, half, abus, wbus, rows, cols, cbits, asigned, wsigned):
+    a, w = _lane_table(cbits, asigned == 1)[abus[:rows]], _lane_table(cbits, wsigned == 1)[wbus[:cols]]
+    np.matmul(a, w.T, out=given[half, :rows, :cols])
+
+
+def _neighbours(out: np.ndarray, direction: int) -> np.ndarray:
+    moved = np.zeros_like(out)
+    if direction == L.SRC_NORTH:
+        moved[1:] = out[:-1]
+    elif direction == L.SRC_SOUTH:
+        moved[:-1] = out[1:]
+    elif direction == L.SRC_WEST:
+        moved[:, 1:] = out[:, :-1]
+    else:
+        moved[:, :-1] = out[:, 1:]
+    return moved
+
+
+_FROM = {L.ROUTE_NORTH: L.SRC_NORTH, L.ROUTE_EAST: L.SRC_EAST, L.ROUTE_SOUTH: L.SRC_SOUTH, L.ROUTE_WEST: L.SRC_WEST}
+
+
+def _operand(m, source, word, bank, index, cbits) -> np.ndarray:
+    """An operand of every PE, (R, C)."""
+    shape = m.out.shape
+    if source == L.SRC_A:
+        return np.broadcast_to(m.abus[:, None], shape)
+    if source == L.SRC_W:
+        return np.broadcast_to(m.wbus, shape)
+    if source >= L.SRC_R0:
+        return m.regs[source - L.SRC_R0]
+    if source == L.SRC_ACC:
+        return m.acc[bank, index] & L.WORD_MASK
+    if source == L.SRC_IMM:
+        return np.full(shape, _immediate_word(word, cbits), np.int64)
+    return _neighbours(m.out, source)
+
+
+def _routed(m, route, x, result) -> np.ndarray:
+    if route == L.ROUTE_RESULT:
+        return result
+    if route == L.ROUTE_X:
+        return x
+    if route == L.ROUTE_A:
+        return np.broadcast_to(m.abus[:, None], m.out.shape)
+    return _neighbours(m.out, _FROM[route])
+
+
+def _exec_group(m, word, chosen, half, bank, index, cbits, asigned, wsigned, acc_bits) -> bool:
+    """Execute one context word in the PEs of the mask ``chosen``; True if it has a kind."""
+    op, dst = word >> L.OP_LO & L.OP_MAX, word >> L.DST_LO & L.DST_MAX
+    route, condition = word >> L.ROUTE_LO & L.ROUTE_MAX, word >> L.COND_LO & L.COND_MAX
+    kind = _acc_kind(op, dst)
+    if condition != L.COND_ALWAYS:
+        chosen = chosen & (m.flag == (1 if condition == L.COND_P else 0))
+    x = _operand(m, word >> L.X_LO & L.X_MAX, word, bank, index, cbits)
+    y = _operand(m, word >> L.Y_LO & L.Y_MAX, word, bank, index, cbits)
+    result = _alu(op, x, y, m.flag, cbits, asigned, wsigned)
+    if kind != L.KIND_NONE:
+        np.copyto(m.kind[half], kind, where=chosen)
+        np.copyto(m.given[half], _acc_value(op, x, y, result, cbits, asigned, wsigned, acc_bits), where=chosen)
+    if route != L.ROUTE_HOLD:
+        np.copyto(m.next_out, _routed(m, route, x, result), where=chosen)
+    if dst >= L.DST_R0:
+        signature = _rotate_left(m.reg_sig, 16) ^ result ^ (dst - L.DST_R0) << 8
+        np.copyto(m.reg_sig, signature, where=chosen)
+        np.copyto(m.regs[dst - L.DST_R0], result, where=chosen)
+    if op in (L.PE_CEQ, L.PE_CLT):
+        np.copyto(m.flag, _compare(op, x, y, asigned), where=chosen)
+    return kind != L.KIND_NONE
+
+
+def exec_step(m, half, slot, bank, index, rows, cols, cbits, asigned, wsigned, acc_bits):
+    active = np.zeros(m.out.shape, bool)
+    active[:rows, :cols] = True
+    m.kind[half, :rows, :cols] = L.KIND_NONE
+    m.next_out[:] = m.out
+    uniform = int(m.uniform[slot])
+    words = [uniform] if uniform >= 0 else np.unique(m.ctx[slot, :rows, :cols]).tolist()
+    writes = False
+    groups = [(word, active if uniform >= 0 else active & (m.ctx[slot] == word)) for word in words]
+    for word, chosen in groups:
+        writes = _exec_group(m, word, chosen, half, bank, index, cbits, asigned, wsigned, acc_bits) or writes
+    m.out[:] = m.next_out
+    return writes
+
+
+def accumulate_plain(acc, acc_sig, given, half, bank, index, rows, cols, first, acc_bits, recording):
+    mask = (1 << acc_bits) - 1
+    target, value = acc[bank, index, :rows, :cols], given[half, :rows, :cols]
+    if first:
+        np.bitwise_and(value, mask, out=target)
+    else:
+        np.add(target, value, out=target)
+        np.bitwise_and(target, mask, out=target)
+    if recording:
+        acc_sig[:rows, :cols] = _rotate_left(acc_sig[:rows, :cols], acc_bits) ^ target ^ (bank << 4 | index)
+
+
+def accumulate(acc, acc_sig, given, kind, half, bank, index, rows, cols, first, acc_bits, lanes):
+    target, kinds, value = acc[bank, index, :rows, :cols], kind[half, :rows, :cols], given[half, :rows, :cols]
+    old = np.zeros_like(target) if first else target
+    added = (old + value) & ((1 << acc_bits) - 1)
+    by_lane = _add_lanes(old, value, lanes, acc_bits)
+    result = np.where(kinds == L.KIND_ADD, added, np.where(kinds == L.KIND_ADD_LANES, by_lane, value))
+    written = kinds != L.KIND_NONE
+    np.copyto(target, result, where=written)
+    signature = _rotate_left(acc_sig[:rows, :cols], acc_bits) ^ result ^ (bank << 4 | index)
+    np.copyto(acc_sig[:rows, :cols], signature, where=written)
+
+
+# -- columns of the drain ---------------------------------------------------------------------------------------------
+
+
+def read_accumulators(value, slot, acc, bank, index, row, shift):
+    value[slot] = acc[bank, index, row] >> shift
+
+
+def bad_shift(params, slot, rounding):
+    shifts = _entry_shift(params[slot, 5])
+    legal = _shift_is_legal(shifts, rounding)
+    return -1 if legal.all() else int(shifts[~legal][0])
+
+
+def accumulate_bias(value, params, changed, slot, pre, width):
+    bias = _entry_bias(params[slot, 0], params[slot, 1], params[slot, 2])
+    exact = _unsaturated_value(value[slot], bias, pre, width)
+    value[slot] = _saturate32(exact)
+    changed[slot] = value[slot] != exact
+
+
+def divide_columns(value, params, lfsr, slot, rounding, raw, stochastic):
+    if raw == 0:
+        product = value[slot] * _entry_multiplier(params[slot, 3], params[slot, 4])
+        value[slot] = _round_shift(product, _entry_shift(params[slot, 5]), rounding, lfsr)
+    if stochastic:
+        lfsr[:] = _lfsr_next(lfsr)
+
+
+def clamp_column(q, value, changed, slot, zero_point, low, high):
+    scaled = value[slot] + zero_point
+    limited = _saturate(scaled, low, high)
+    q[:] = limited & L.WORD_MASK
+    return int(np.count_nonzero((limited != scaled) | (changed[slot] == 1)))
+
+
+def half_columns(q, value, changed, slot, half):
+    q[:] = value[slot] >> (16 * half) & L.WORD_MASK
+    return int(changed[slot].sum()) * (1 - half)
+
+
+def pack_column(word, q, shift, bits):
+    part = (q & ((1 << bits) - 1)) << shift
+    word[:] = word | part if shift > 0 else part
+
+
+def write_line(obank, address, word):
+    obank[address] = word
+
+
+def seed_columns(lfsr, value):
+    lfsr[:] = [_lfsr_seed(value, c) for c in range(len(lfsr))]
+
+
+# -- memory and banks -------------------------------------------------------------------------------------------------
+
+
+def copy_words(target, at, source, start, count):
+    target[at:at + count] = source[start:start + count]
+
+
+def copy_words_around(target, source, start, count, size):
+    target[:count] = source[:size].take(range(start, start + count), mode="wrap")
+
+
+def fill_words(target, count, word):
+    target[:count] = word
+
+
+def pack_words(ring, row, words, count, bits):
+    if bits == 16:
+        ring[row, :count] = words[:count]
+        return
+    per_word = 16 // bits
+    lanes = (words[:count] & ((1 << bits) - 1)).reshape(-1, per_word)
+    ring[row, :count // per_word] = (lanes << bits * np.arange(per_word)).sum(axis=1)
+
+
+def transpose_line(obank, address, bits, cols, line):
+    e = 16 // bits
+    if e == 1:
+        line[:] = obank[address]
+        return
+    shifts = bits * np.arange(e)
+    elements = obank[address].astype(np.int64) >> shifts[:, None] & ((1 << bits) - 1)
+    line[:] = (elements.reshape(cols, e) << shifts).sum(axis=1)
+
+
+def window_places(s, places, banks, j, u):
+    group, sel, row = s[L.ACTIVE + L.LD_GROUP], s[L.ACTIVE + L.LD_SEL], s[L.ACTIVE + L.LD_J0] + j
+    start = s[L.ACTIVE + L.LD_BASE] + j * s[L.ACTIVE + L.LD_PITCH] + u * s[L.ACTIVE + L.LD_DSTEP]
+    step, length, back = s[L.ACTIVE + L.LD_WSTEP], s[L.ACTIVE + L.LD_WLEN], s[L.ACTIVE + L.LD_BSTEP]
+    bank = np.arange(banks)
+    q = bank >> group
+    offset = row - q * step
+    taken = (offset >= 0) & (offset < length)
+    if sel != L.EVERY_LANE:
+        taken &= (bank & ((1 << group) - 1)) == sel
+    places[:banks] = np.where(taken, (start - q * back) & L.WORD_MASK, -1)
+
+
+def window_check(places, banks, words, depth):
+    used = places[:banks]
+    beyond = used[used > depth - words]
+    if beyond.size:
+        return int(beyond[0])
+    misaligned = used[(used >= 0) & (used % words != 0)]
+    return int(misaligned[0]) if misaligned.size else -1
+
+
+def window_store(bank, places, banks, ring, row, words):
+    taken = np.flatnonzero(places[:banks] >= 0)
+    if taken.size:
+        first = places[taken]
+        for w in range(words):
+            bank[first + w, taken] = ring[row, w]
+    return int(taken.size)
+
+
+# -- records ----------------------------------------------------------------------------------------------------------
+
+
+def record_values(row, at, values, start, count):
+    row[at:at + count] = values[start:start + count]
+    return at + count
+
+
+def record_plane(row, at, plane, mask):
+    row[at:at + plane.size] = plane.ravel() & mask
+    return at + plane.size
+
+
+REPLACEMENTS = {getattr(module, name): globals()[name] for module, names in (
+    (array, ("load_context", "feed_bus", "exec_mac", "exec_step", "accumulate_plain", "accumulate")),
+    (columns, ("read_accumulators", "bad_shift", "accumulate_bias", "divide_columns", "clamp_column", "half_columns", "pack_column", "write_line",
+               "seed_columns")),
+    (banks, ("copy_words", "copy_words_around", "fill_words", "pack_words", "transpose_line", "window_places", "window_check", "window_store")),
+    (record, ("record_values", "record_plane")),
+) for name in names}
