@@ -14,7 +14,7 @@ RUNS = [pytest.param(kernel, preset, *pair, id=f"{kernel.name}-{preset}-{pair[0]
         if kernel.fits(ArrayConfig.preset(preset), pair[0])]
 
 
-@pytest.mark.parametrize("backend", ["fast"])
+@pytest.mark.parametrize("backend", ["step", "fast"])
 @pytest.mark.parametrize(("kernel", "preset", "act_bits", "weight_bits"), RUNS)
 def test_kernel_gives_the_golden_values(kernel, preset, act_bits, weight_bits, backend):
     program = kernel.assemble(ArrayConfig.preset(preset), act_bits, weight_bits)
