@@ -41,11 +41,11 @@ def assemble(
     program = assemble_source(source, read_bytes(source), machine(preset, config), defines(define))
     if output is None:
         output = STANDARD if source == STANDARD else str(Path(source).with_suffix(SUFFIXES[form]))
-    write_bytes(output, encode(program, form))
+    write_bytes(output, encode(program, form, None if source == STANDARD else Path(source).parent))
 
 
-def encode(program: Program, form: Format) -> bytes:
-    """Return the bytes of a program in one of the formats."""
+def encode(program: Program, form: Format, folder: Path | None = None) -> bytes:
+    """Return the bytes of a program in one of the formats; ``folder`` is where the listing finds the source."""
     if form is Format.PROGRAM:
         return program.to_bytes()
     from isa import images
@@ -53,8 +53,9 @@ def encode(program: Program, form: Format) -> bytes:
 
     if form is Format.BIN:
         return images.to_bin(program)
-    text = {Format.MEM: images.to_mem, Format.HEX: images.to_hex, Format.LISTING: listing}[form](program)
-    return text.encode()
+    if form is Format.LISTING:
+        return listing(program, folder).encode()
+    return (images.to_mem(program) if form is Format.MEM else images.to_hex(program)).encode()
 
 
 def disassemble(
