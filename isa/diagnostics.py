@@ -69,6 +69,7 @@ class Collector:
         self._files: dict[str, int] = {}
         self._seen: set[tuple[str, int, int, str]] = set()
         self._all: list[Diagnostic] = []
+        self.errors = 0
 
     def add(self, diagnostic: Diagnostic) -> None:
         key = (diagnostic.file, diagnostic.line, diagnostic.column, diagnostic.message)
@@ -76,6 +77,7 @@ class Collector:
             self._seen.add(key)
             self._files.setdefault(diagnostic.file, len(self._files))
             self._all.append(diagnostic)
+            self.errors += diagnostic.severity == "error"
 
     def register_file(self, name: str) -> None:
         """Fix the order of files in the report: the order in which they are read."""
@@ -87,7 +89,7 @@ class Collector:
 
     @property
     def failed(self) -> bool:
-        return any(diagnostic.severity == "error" for diagnostic in self._all)
+        return self.errors > 0
 
     def check(self) -> None:
         """Raise AsmError with every error gathered so far, if there is one."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ CODES = {
     "E115": "external memory or instruction memory overflows",
     "E116": "a loop body or branch that the machine cannot run",
     "E117": "a value given from outside (`defines`) that the source does not ask for",
+    "E118": "more faults than one report lists",
     "W101": "r15, the assembler's register, used by hand",
     "W102": "a token that is waited for and never given, or given and never taken",
     "W103": "code that runs past the end of the program, loops nested too deep, a branch into a loop body",
@@ -50,6 +52,10 @@ CODES = {
     "E302": "a word that is no legal instruction or context",
     "E303": "a name that the manual does not know",
 }
+
+
+LENGTH_DIFFERENCE, CANDIDATES = 4, 1000
+"""Names that a suggestion is looked for among: of about the same length, and not more than this."""
 
 
 class RpaError(Exception):
@@ -148,6 +154,8 @@ class UnknownNameError(RpaError):
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     """Return ``did you mean `x`?`` for the candidate nearest to ``name``, or an empty string."""
-    by_lower = {candidate.lower(): candidate for candidate in candidates}
+    by_lower = {candidate.lower(): candidate for candidate in candidates if abs(len(candidate) - len(name)) <= LENGTH_DIFFERENCE}
+    if len(by_lower) > CANDIDATES:
+        by_lower = dict(islice(by_lower.items(), CANDIDATES))
     close = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
     return f"did you mean `{by_lower[close[0]]}`?" if close else ""

@@ -12,6 +12,8 @@ from isa.symbols import Scope
 
 FILE_LIMIT = 4 << 20
 """Bytes of the largest source file."""
+FAULT_LIMIT = 1000
+"""Faults that one report lists."""
 LINE_LIMIT = 20_000
 """Characters of the longest line."""
 _CODE = re.compile(r'(?:[^;"]|"[^"]*"?)*')
@@ -78,6 +80,9 @@ class Reporter:
         """Record ``fault``, found while ``site`` was worked on; one without a code was reported before."""
         if fault.code:
             self._add("error", fault, site)
+            if self.collector.errors >= FAULT_LIMIT:
+                self._add("error", Fault("E118", f"more than {FAULT_LIMIT} faults; the others are not listed", fault.span, fault.site), site)
+                self.collector.check()
 
     def warn(self, code: str, message: str, span: Span, site: Site, hint: str = "") -> None:
         self._add("warning", Fault(code, message, span, hint=hint), site)

@@ -253,6 +253,12 @@ def test_unknown_names_do_not_cascade():
     assert [one.headline for one in faults] == ["<text>:1:5: error: unknown name `MISSING`"]
 
 
+def test_a_report_has_an_end():
+    faults = faults_of("\n".join(f"unknown{number}" for number in range(5000)))
+    assert [one.line for one in faults] == [*range(1, 1001), 1000]
+    assert faults[-1].message == "more than 1000 faults; the others are not listed"
+
+
 def test_defines_that_the_source_does_not_ask_for():
     faults = faults_of(".default TILE = 1\nFIXED = 2\nhalt", defines={"TIEL": 3, "FIXED": 4, "TILE": "x"})
     assert [(one.line, one.code, one.message, one.hint) for one in faults] == [

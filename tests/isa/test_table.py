@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -82,6 +85,15 @@ def test_every_example_assembles(row):
 
 def test_the_machine_sizes_are_those_of_array_config():
     assert tuple(field.name for field in dataclasses.fields(ArrayConfig)) == CONFIG_FIELDS
+
+
+def test_isa_imports_lark_and_the_standard_library_alone():
+    allowed = {"isa", "lark", *sys.stdlib_module_names}
+    for path in Path(isa.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) else []
+            assert {name.split(".")[0] for name in names} <= allowed, f"{path.name} imports {names}"
 
 
 def test_register_limits_follow_the_machine():
