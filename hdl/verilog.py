@@ -25,6 +25,7 @@ SLANG_WAIVERS = {
     "CaseDefault": WAIVERS["CASEINCOMPLETE"],
     "ArithOpMismatch": "operands of different widths: Verilog extends the narrower one, as Yosys writes it",
     "SignConversion": "an arithmetic shift is signed by intent, its result is plain bits",
+    "SignedLogicalShift": "a part select of a signed register is written as a shift whose upper bits are cut",
     "WidthTruncate": WAIVERS["WIDTHTRUNC"],
     "WidthExpand": WAIVERS["WIDTHEXPAND"],
 }
