@@ -8,16 +8,53 @@ integers and lists as well as on arrays.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 
 try:
     import numba
+    from numba.core import caching
 except ImportError:
     numba = None
 
 HAVE_NUMBA = numba is not None
 """True if compiled paths are available."""
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+@cache
+def _sources_digest(folder: Path) -> str:
+    """Of every source that compiled code of a folder can depend on. numba itself looks at the file of a function alone,
+    and would keep machine code that calls an older version of a function in another file."""
+    digest = sha256()
+    for path in sorted({*folder.glob("*.py"), *(_ROOT / "rpa" / "arch").glob("*.py"), _ROOT / "isa" / "table.py"}):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _stamp_by_all_sources() -> None:
+    """Make numba's cache of functions of this project depend on :func:`_sources_digest`."""
+    def locator(base: type) -> type:
+        class Locator(base):
+            @classmethod
+            def from_function(cls, function, file):
+                return super().from_function(function, file) if Path(file).resolve().is_relative_to(_ROOT / "rpa") else None
+
+            def get_source_stamp(self):
+                return _sources_digest(Path(self._py_file).resolve().parent)
+
+        return Locator
+
+    bases = (caching.UserProvidedCacheLocator, caching.InTreeCacheLocator, caching.UserWideCacheLocator)
+    caching.CacheImpl._locator_classes[:0] = [locator(base) for base in bases]
+
+
+if HAVE_NUMBA:
+    _stamp_by_all_sources()
 
 _MARKED: set[Callable[..., Any]] = set()
 

@@ -35,6 +35,13 @@ def load_context(ctx, uniform, slot, word, rmask, cmask):
 
 
 @jit
+def read_banks(words, bank, address):
+    """words = the word at ``address`` of every bank."""
+    for i in range(words.shape[0]):
+        words[i] = bank[address, i]
+
+
+@jit
 def feed_bus(bus, feeder, words, count, read, filled, slot, bits, cbits, signed, part):
     """Drive one bus: from the bank's words (which enter the feeder), from a filled feeder slot, or 0."""
     for i in range(bus.shape[0]):
@@ -142,7 +149,9 @@ def exec_step(m, half, slot, bank, index, rows, cols, cbits, asigned, wsigned, a
             if dst >= L.DST_R0:
                 m.regs[dst - L.DST_R0, r, c] = result
                 m.reg_sig[r, c] = rotate_left(m.reg_sig[r, c], 16) ^ result ^ (dst - L.DST_R0) << 8
-    m.out[:rows, :cols] = m.next_out[:rows, :cols]
+    for r in range(rows):
+        for c in range(cols):
+            m.out[r, c] = m.next_out[r, c]
     return writes
 
 

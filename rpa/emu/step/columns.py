@@ -5,6 +5,7 @@ Arrays: value int64 (DR_RING, COLS), params int64 (DR_RING, 8, COLS), changed in
 
 from __future__ import annotations
 
+from isa.table import PARAM_WORDS
 from rpa.arch.jit import jit
 from rpa.arch.lfsr import lfsr_next, lfsr_seed
 from rpa.arch.packing import entry_bias, entry_multiplier, entry_shift
@@ -16,6 +17,14 @@ def read_accumulators(value, slot, acc, bank, index, row, shift):
     """value[slot] = accumulators of one PE row, shifted right to the lane that is drained."""
     for c in range(value.shape[1]):
         value[slot, c] = acc[bank, index, row, c] >> shift
+
+
+@jit
+def read_entries(params, slot, pbank, entry):
+    """params[slot] = the words of parameter entry ``entry`` of every column."""
+    for word in range(PARAM_WORDS):
+        for c in range(params.shape[2]):
+            params[slot, word, c] = pbank[PARAM_WORDS * entry + word, c]
 
 
 @jit

@@ -13,6 +13,7 @@ from rpa.emu.step.columns import (
     half_columns,
     pack_column,
     read_accumulators,
+    read_entries,
     seed_columns,
     write_line,
 )
@@ -181,19 +182,12 @@ def drain_d0(s, m):
         width = s[L.ACC_BITS] if raw else s[L.ACC_BITS] // s[L.ACTIVE + L.DR_LANES]
         row = s[L.ACTIVE + L.DR_ROW0] + s[L.DR_R]
         read_accumulators(m.dr_value, slot, m.acc, s[L.DR_BANK], s[L.ACTIVE + L.DR_ACC0] + index, row, 0 if raw else lane * width)
-        read_entries(s, m, slot, entry)
+        read_entries(m.dr_params, slot, m.pbank, entry)
         drain_entry(s, d, raw, width)
         s[L.RQ_ELEMENTS] += s[L.COLS]
     s[d + L.D_VALID] = 1
     s[L.DR_LIVE] += 1
     drain_advance(s, d)
-
-
-@jit
-def read_entries(s, m, slot, entry):
-    """Copy the parameter entry of every column into the pipeline."""
-    for word in range(6):
-        m.dr_params[slot, word] = m.pbank[8 * entry + word]
 
 
 @jit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rpa.arch.jit import jit
 from rpa.emu.step import layout as L
-from rpa.emu.step.array import accumulate, accumulate_plain, exec_mac, exec_step, feed_bus, load_context
+from rpa.emu.step.array import accumulate, accumulate_plain, exec_mac, exec_step, feed_bus, load_context, read_banks
 from rpa.emu.step.common import accept_command, apply_setting, complete, count_engine, head_of, raise_fault, tokens_cover
 
 FIRST, LAST = L.FIRST_REGISTER[L.EX], L.LAST_REGISTER[L.EX]
@@ -159,12 +159,12 @@ def issue_step(s, m, x):
         return False
     rows, cols = min(s[L.ACTIVE + L.EX_ROWS], s[L.ROWS]), min(s[L.ACTIVE + L.EX_COLS], s[L.COLS])
     if a_read:
-        m.aword[:] = m.abank[a]
+        read_banks(m.aword, m.abank, a)
         s[L.A_READS] += rows
     elif a_hit:
         s[L.A_HITS] += rows
     if w_read:
-        m.wword[:] = m.wbank[w]
+        read_banks(m.wword, m.wbank, w)
         s[L.W_READS] += cols
     elif w_hit:
         s[L.W_HITS] += cols

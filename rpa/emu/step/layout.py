@@ -18,6 +18,7 @@ from isa.table import (
     FAULTS,
     INSTRUCTIONS,
     LOOP_DEPTH,
+    PARAM_WORDS,
     PE_CONDS,
     PE_DESTS,
     PE_OPS,
@@ -31,6 +32,7 @@ from isa.table import (
 ENGINE_COUNT = len(ENGINES)
 LD, EX, DR, ST = (engine.code for engine in ENGINES)
 TOKEN_LIMIT = TOKEN_MAX
+ENTRY_WORDS = PARAM_WORDS
 MAX_QUEUE = 16
 """Largest `queue_depth`: stride of the queues in ``s``."""
 LD_RING = 256

@@ -74,7 +74,7 @@ def bank_fault(s, m, j, u, words):
     """Find a fault of the bank write that belongs to this visit; True if there is one."""
     dest = s[L.LD_DEST]
     banks = s[L.ROWS] if dest == L.TO_A else s[L.COLS]
-    depth = s[L.A_DEPTH] if dest == L.TO_A else (s[L.W_DEPTH] if dest == L.TO_W else 8 * s[L.P_ENTRIES])
+    depth = s[L.A_DEPTH] if dest == L.TO_A else (s[L.W_DEPTH] if dest == L.TO_W else L.ENTRY_WORDS * s[L.P_ENTRIES])
     window_places(s, m.places, banks, j, u)
     bad = window_check(m.places, banks, words, depth)
     if bad < 0:

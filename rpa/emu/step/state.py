@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from isa.table import ACC_BANKS, ACC_INDEX_COUNT, FEEDER_SLOTS, PE_REGISTERS, REGISTERS
+from isa.table import ACC_BANKS, ACC_INDEX_COUNT, FEEDER_SLOTS, PARAM_WORDS, PE_REGISTERS, REGISTERS
 from rpa.arch.config import ArrayConfig
 from rpa.arch.lfsr import LFSR_RESET
 from rpa.emu.step import layout as L
@@ -80,12 +80,12 @@ def new_arrays(config: ArrayConfig, memory: np.ndarray) -> Arrays:
 
     return Arrays(
         memory=np.array(memory, np.uint8).view("<u2"), abank=words(config.a_depth, rows), wbank=words(config.w_depth, cols),
-        pbank=words(8 * config.p_entries, cols), obank=words(config.o_depth, cols), aword=zeros(rows), wword=zeros(cols),
+        pbank=words(PARAM_WORDS * config.p_entries, cols), obank=words(config.o_depth, cols), aword=zeros(rows), wword=zeros(cols),
         afeed=zeros(FEEDER_SLOTS, rows), wfeed=zeros(FEEDER_SLOTS, cols), abus=zeros(rows), wbus=zeros(cols),
         ctx=zeros(config.ctx_slots, rows, cols), uniform=zeros(config.ctx_slots), out=zeros(rows, cols), next_out=zeros(rows, cols),
         flag=zeros(rows, cols), regs=zeros(PE_REGISTERS, rows, cols), acc=zeros(ACC_BANKS, ACC_INDEX_COUNT, rows, cols),
         given=zeros(2, rows, cols), kind=zeros(2, rows, cols), reg_sig=zeros(rows, cols), acc_sig=zeros(rows, cols),
-        dr_value=zeros(L.DR_RING, cols), dr_params=zeros(L.DR_RING, 8, cols), dr_changed=zeros(L.DR_RING, cols), dr_q=zeros(cols),
+        dr_value=zeros(L.DR_RING, cols), dr_params=zeros(L.DR_RING, PARAM_WORDS, cols), dr_changed=zeros(L.DR_RING, cols), dr_q=zeros(cols),
         dr_word=zeros(cols), lfsr=np.full(cols, LFSR_RESET, np.int64), ld_line=zeros(cols), st_line=zeros(cols), st_out=zeros(widest),
         fetched=zeros(widest), ring=zeros(L.LD_RING, widest), places=zeros(max(rows, cols)))
 

@@ -10,6 +10,7 @@ from functools import cache
 
 import numpy as np
 
+from isa.table import PARAM_WORDS
 from rpa.arch.jit import plain
 from rpa.arch.lfsr import lfsr_next, lfsr_seed
 from rpa.arch.packing import entry_bias, entry_multiplier, entry_shift
@@ -44,6 +45,10 @@ def load_context(ctx, uniform, slot, word, rmask, cmask):
     chosen = (rmask >> np.arange(rows) & 1)[:, None] & (cmask >> np.arange(cols) & 1)
     ctx[slot][chosen == 1] = word
     uniform[slot] = ctx[slot, 0, 0] if (ctx[slot] == ctx[slot, 0, 0]).all() else -1
+
+
+def read_banks(words, bank, address):
+    words[:] = bank[address]
 
 
 def feed_bus(bus, feeder, words, count, read, filled, slot, bits, cbits, signed, part):
@@ -174,6 +179,10 @@ def read_accumulators(value, slot, acc, bank, index, row, shift):
     value[slot] = acc[bank, index, row] >> shift
 
 
+def read_entries(params, slot, pbank, entry):
+    params[slot] = pbank[PARAM_WORDS * entry:PARAM_WORDS * (entry + 1)]
+
+
 def bad_shift(params, slot, rounding):
     shifts = _entry_shift(params[slot, 5])
     legal = _shift_is_legal(shifts, rounding)
@@ -299,9 +308,10 @@ def record_plane(row, at, plane, mask):
 
 
 REPLACEMENTS = {getattr(module, name): globals()[name] for module, names in (
-    (array, ("load_context", "feed_bus", "exec_mac", "exec_step", "accumulate_plain", "accumulate")),
-    (columns, ("read_accumulators", "bad_shift", "accumulate_bias", "divide_columns", "clamp_column", "half_columns", "pack_column", "write_line",
-               "seed_columns")),
-    (banks, ("copy_words", "copy_words_around", "fill_words", "pack_words", "transpose_line", "window_places", "window_check", "window_store")),
+    (array, ("load_context", "read_banks", "feed_bus", "exec_mac", "exec_step", "accumulate_plain", "accumulate")),
+    (columns, ("read_accumulators", "read_entries", "bad_shift", "accumulate_bias", "divide_columns", "clamp_column", "half_columns",
+               "pack_column", "write_line", "seed_columns")),
+    (banks, ("copy_words", "copy_words_around", "fill_words", "pack_words", "transpose_line", "window_places", "window_check",
+             "window_store")),
     (record, ("record_values", "record_plane")),
 ) for name in names}
