@@ -40,6 +40,10 @@ def test_rows_of_a_kernel():
     assert errors == sorted(errors) and errors[0] < 1e-4
 
 
+def test_backends_are_compared():
+    assert [row.backend_equal for row in measure(["depthwise", "dot"], config=TINY)] == [True] * 7
+
+
 def test_widths_that_the_bus_cannot_pack_are_left_out():
     assert [row.act_bits for row in measure(["copy_pack"], config=TINY, backends=["fast"])] == [16, 8]
 
