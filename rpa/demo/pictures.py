@@ -36,9 +36,13 @@ VIEWS = {
     "sharpen": lambda output: _colour(output, "sharpen"),
     "edges (Sobel)": _edges,
     "emboss": lambda output: _signed(output, "emboss"),
-    "red - green": lambda output: _signed(output, "red - green", EDGE_GAIN),
+    "red - green": lambda output: _signed(output, "red - green", 1.5),
 }
 OVERVIEW = ("blur", "sharpen", "edges (Sobel)")
+
+
+def _percent(measured: Measured) -> str:
+    return f"{100 * measured.relative_error:.2g} %"
 
 
 def _pyplot() -> Any:
@@ -68,7 +72,7 @@ def draw_width(measured: Measured, photo: np.ndarray, path: Path) -> None:
         _show(panel, view(measured.output))
         panel.set_title(name)
     figure.suptitle(f"{measured.act_bits}-bit activations, {measured.weight_bits}-bit weights: {measured.cycles:,} cycles, "
-                    f"relative error {measured.relative_error:.2%}", fontweight="bold")
+                    f"relative error {_percent(measured)}", fontweight="bold")
     figure.savefig(path, dpi=100)
     plt.close(figure)
 
@@ -81,7 +85,7 @@ def draw_overview(rows: Sequence[Measured], path: Path, *, dpi: int = 72) -> Non
         for line, name in enumerate(OVERVIEW):
             _show(axes[line, column], VIEWS[name](measured.output))
         speed = rows[0].cycles / measured.cycles
-        axes[0, column].set_title(f"{measured.label}\n{speed:.2f}x speed\nerror {measured.relative_error:.2%}", fontsize=10)
+        axes[0, column].set_title(f"{measured.label}\n{speed:.2f}x speed\nerror {_percent(measured)}", fontsize=10)
     for line, name in enumerate(OVERVIEW):
         axes[line, 0].set_ylabel(name)
     figure.savefig(path, dpi=dpi, pil_kwargs={"optimize": True})

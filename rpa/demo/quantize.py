@@ -13,8 +13,10 @@ from rpa.report.golden import convolve, signed_limits
 
 TRIED = np.linspace(0.3, 1.0, 29)
 """Shares of the range that are tried as the largest value; what lies beyond is clipped."""
-MOST_SCALES = 96
-"""Scales that are tried for one filter."""
+WHOLE_SCALES, CLIPPING_SCALES = 96, 13
+"""How many scales are tried for one filter."""
+CLIPPED_BITS = 4
+"""Widest weights that it can help to clip."""
 
 
 @dataclass(frozen=True)
@@ -69,22 +71,38 @@ def patch_correlation(act: np.ndarray) -> np.ndarray:
 def fit_filter(weight: np.ndarray, patches: np.ndarray, bits: int) -> tuple[np.ndarray, float]:
     """Return the signed ``bits``-bit filter, and its scale, whose results on the picture are nearest to those of ``weight`` (3, 3, C).
 
-    Of the scales that make the largest weight a whole number the best is taken; then single weights move by one as long as that
-    helps. Rounding each weight on its own would not do: the error of the sum of all weights shows on every plain surface.
+    Tried are scales that make the largest weight a whole number, and some that clip it. Rounding each weight on its own would not
+    do: the error of the sum of all weights shows on every plain surface.
     """
+    high = signed_limits(bits)[1]
+    used = np.diag(patches) > 0
+    real, patches = weight.ravel()[used], patches[np.ix_(used, used)]
+    steps = np.linspace(max(1, high // 3), high, WHOLE_SCALES).astype(int).astype(float)
+    if bits <= CLIPPED_BITS:
+        steps = np.append(steps, np.linspace(1, 4, CLIPPING_SCALES) * high)
+    best_loss, best = np.inf, (np.zeros_like(real, dtype=np.int64), 1.0)
+    for scale in np.abs(real).max() / np.unique(steps):
+        fitted = _descend(to_integers(real, scale, bits), real, scale, patches, bits)
+        error = fitted * scale - real
+        loss = float(error @ patches @ error)
+        if loss < best_loss:
+            best_loss, best = loss, (fitted, float(scale))
+    fitted = np.zeros(weight.size, dtype=np.int64)
+    fitted[used] = best[0]
+    return fitted.reshape(weight.shape), best[1]
+
+
+def _descend(fitted: np.ndarray, real: np.ndarray, scale: float, patches: np.ndarray, bits: int) -> np.ndarray:
+    """Move single weights by one, the most helpful first, as long as one helps."""
     low, high = signed_limits(bits)
-    real = weight.ravel()
-    steps = np.unique(np.linspace(max(1, high // 3), high, MOST_SCALES).astype(int))
-    scales = np.abs(real).max() / steps
-    losses = [error @ patches @ error for error in (to_integers(real, scale, bits) * scale - real for scale in scales)]
-    scale = float(scales[int(np.argmin(losses))])
-    fitted = to_integers(real, scale, bits)
-    free = np.diag(patches) > 0
+    fitted, power = fitted.copy(), np.diag(patches)
     while True:
         slope = patches @ (fitted * scale - real)
-        gains = {sign: np.where(free & (fitted * sign < (high if sign > 0 else -low)),
-                                -2 * sign * scale * slope - scale**2 * np.diag(patches), 0.0) for sign in (1, -1)}
-        sign = max(gains, key=lambda sign: gains[sign].max())
-        if gains[sign].max() <= 1e-9 * patches.trace() * scale**2:
-            return fitted.reshape(weight.shape), scale
-        fitted[int(np.argmax(gains[sign]))] += sign
+        up = np.where(fitted < high, -2 * scale * slope - scale**2 * power, 0.0)
+        down = np.where(fitted > low, 2 * scale * slope - scale**2 * power, 0.0)
+        sign = 1 if up.max() > down.max() else -1
+        gains = up if sign > 0 else down
+        at = int(np.argmax(gains))
+        if gains[at] <= 1e-9 * scale**2 * power[at]:
+            return fitted
+        fitted[at] += sign

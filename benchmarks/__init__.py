@@ -1,0 +1,1 @@
+"""The measured targets; `make bench` runs them all."""
