@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from isa.errors import DecodingError, EncodingError, did_you_mean
-from isa.spec import OPCODE_LO, Code, Field, Instruction, PeOp
+from isa.spec import OPCODE_LO, Field, Instruction, PeOp
 from isa.table import (
     CONTEXT_FIELDS,
     CONTEXT_RESERVED,
@@ -27,7 +27,6 @@ BY_NAME: Mapping[str, Instruction] = {instruction.name: instruction for instruct
 BY_OPCODE: Mapping[int, Instruction] = {instruction.opcode: instruction for instruction in INSTRUCTIONS}
 REGISTER_BY_INDEX = {register.index: register for register in REGISTERS}
 REGISTER_BY_NAME = {register.name: register for register in REGISTERS}
-COUNTER_BY_NAME = {counter.name: counter for counter in COUNTERS}
 PE_OP_BY_CODE: Mapping[int, PeOp] = {op.code: op for op in PE_OPS}
 PE_OP_BY_NAME: Mapping[str, PeOp] = {op.name: op for op in PE_OPS}
 CONTEXT_FIELD = {field.name: field for field in CONTEXT_FIELDS}
@@ -173,8 +172,3 @@ def engine_mask(names: tuple[str, ...]) -> int:
 def engine_names(mask: int) -> tuple[str, ...]:
     """Return the engines of a mask, lowest number first."""
     return tuple(code.name for code in ENGINES if mask >> code.code & 1)
-
-
-def code_names(codes: tuple[Code, ...]) -> str:
-    """Return the names of a code list as an enumeration for messages."""
-    return ", ".join(code.name for code in codes)

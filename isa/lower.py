@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from isa.checks import Command, Jump, target_limit
 from isa.contexts import ALL, Contexts
-from isa.diagnostics import Fault, Span
+from isa.diagnostics import Fault
 from isa.encoding import BY_NAME, encode, engine_names
 from isa.expand import Item
 from isa.machine import MachineConfig
@@ -20,7 +20,6 @@ from isa.table import ENGINES, REGISTERS
 
 SET_LOW, SET_HIGH = -(1 << 15), (1 << 15) - 1
 _ROW_MASK, _COL_MASK = (next(row for row in REGISTERS if row.name == name) for name in ("ex.rmask", "ex.cmask"))
-_NOTHING = Span(0, 1, 2)
 
 
 @dataclass(eq=False)

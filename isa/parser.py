@@ -45,7 +45,6 @@ _EXPECTED = {"NAME": "a name", "NUMBER": "a number", "STRING": 'a "text"', "COMM
              "RPAR": "`)`", "$END": "the end of the line", "CLAUSE": "wait(...) or signal(...)", "SHAPE": "shape(...)", "BITS": "`bits`",
              "SIGN": "signed or unsigned", "ALL": "`all:`", "ROWS": "`rows`", "COLS": "`cols`", "ROUTE": "`route`", "IF": "`if`",
              "HASH": "`#`", "FILE": 'file "..."'}
-_VALUE_STARTS = {"MINUS", "PLUS", "TILDE", "BANG"}
 
 
 def _span(token: Token) -> Span:

@@ -162,8 +162,9 @@ def test_decode_of_encode_for_every_field_value():
             chosen = legal if len(legal) <= 1 << 16 else rng.sample(legal, 1 << 12)
             for value in chosen:
                 word = encode(row.name, **{**base, field.name: value})
-                assert decode(word).values == {**base, field.name: value}
-                assert decode(word).instruction is row
+                decoded = decode(word)
+                assert decoded.values == {**base, field.name: value}
+                assert decoded.instruction is row
 
 
 def test_encode_of_decode_for_random_words():
