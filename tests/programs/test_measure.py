@@ -93,6 +93,23 @@ def test_utilisation_and_speedup(layer):
         assert layer["conv3x3", bits].speedup >= target
 
 
+@pytest.mark.parametrize(("preset", "runs"), [("tiny", 4), ("small", 4), ("default", 8)])
+def test_cycles_in_the_banks_by_hand(preset, runs):
+    """The formula in the source's header: steps, one cycle to start a run, the last drain, and 13 for queue, pipelines and fence."""
+    config = ArrayConfig.preset(preset)
+    for row in measure(["conv3x3"], config=config, backends=["fast"]):
+        program = KERNELS["conv3x3"].assemble(config, row.act_bits, row.weight_bits)
+        lanes = 16 // max(row.act_bits, row.weight_bits)
+        last = max(4, 16 // program.tensors["out"].bits)        # the last eight pixels in one part or in two
+        steps = CONVOLUTION.work(program) // (config.pes * lanes)
+        formula = steps + runs - 1 + 8 // last + config.rows * last + 13
+        shortest_run, whole_drain = steps // runs * last // 8, config.rows * 8
+        if shortest_run + 1 >= whole_drain + 1 + 4 + 5:         # the drain of eight pixels, from the last step to the free bank
+            assert row.cycles == formula
+        else:
+            assert row.cycles > formula and (preset, row.act_bits) == ("small", 2)
+
+
 def test_operand_reads_by_hand():
     """For 3 taps of 8 pixels, 24 steps, 3 weights and 3 + 7 pixels are read; for 4 pixels, 3 and 3 + 3; without reuse all are."""
     chunks, halves, loops = 7, 2, 3 * 8                     # the last of 8 chunks in two halves; 3 ky, 8 words of channels
