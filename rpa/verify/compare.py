@@ -84,7 +84,8 @@ def _difference(program: Program, reference: str, mine: Outcome, name: str, thei
     return mine.first_difference(theirs)
 
 
-def compare_random(random: RandomProgram, *, names: Sequence[str], every_cycle: bool = False, backends: Mapping[str, Backend] = BACKENDS) -> Comparison:
+def compare_random(random: RandomProgram, *, names: Sequence[str], every_cycle: bool = False,
+                   backends: Mapping[str, Backend] = BACKENDS) -> Comparison:
     """Run a random program; see :func:`compare`."""
     return compare(random.program, random.memory, max_cycles=random.max_cycles, names=names, every_cycle=every_cycle, backends=backends)
 
