@@ -65,6 +65,22 @@ def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     return numba.njit(cache=True, error_model="numpy")(function) if HAVE_NUMBA else function
 
 
+def inner(function: Callable[..., Any]) -> Callable[..., Any]:
+    """:func:`jit` for functions that only compiled functions call: nothing is generated to call them from Python."""
+    _MARKED.add(function)
+    return _inner(function) if HAVE_NUMBA else function
+
+
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    """:func:`inner` for functions whose arguments are costly to pass: their code goes into the caller."""
+    _MARKED.add(function)
+    return _inner(function, forceinline=True) if HAVE_NUMBA else function
+
+
+def _inner(function: Callable[..., Any], **options: bool) -> Callable[..., Any]:
+    return numba.njit(cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(function)
+
+
 def source_of(function: Callable[..., Any]) -> Callable[..., Any]:
     """The Python function behind one that :func:`jit` made."""
     return getattr(function, "py_func", function)

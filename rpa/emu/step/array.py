@@ -6,7 +6,7 @@ regs (8, R, C); acc (2, 16, R, C), masked to acc_bits; given, kind (2, R, C): wh
 
 from __future__ import annotations
 
-from rpa.arch.jit import jit
+from rpa.arch.jit import inlined, inner
 from rpa.emu.step import layout as L
 from rpa.emu.step.pe import (
     acc_kind,
@@ -21,7 +21,7 @@ from rpa.emu.step.pe import (
 )
 
 
-@jit
+@inner
 def load_context(ctx, uniform, slot, word, rmask, cmask):
     """Write a context word into the PEs of the masks."""
     same = True
@@ -34,14 +34,14 @@ def load_context(ctx, uniform, slot, word, rmask, cmask):
     uniform[slot] = ctx[slot, 0, 0] if same else -1
 
 
-@jit
+@inner
 def read_banks(words, bank, address):
     """words = the word at ``address`` of every bank."""
     for i in range(words.shape[0]):
         words[i] = bank[address, i]
 
 
-@jit
+@inner
 def feed_bus(bus, feeder, words, count, read, filled, slot, bits, cbits, signed, part):
     """Drive one bus: from the bank's words (which enter the feeder), from a filled feeder slot, or 0."""
     for i in range(bus.shape[0]):
@@ -55,7 +55,7 @@ def feed_bus(bus, feeder, words, count, read, filled, slot, bits, cbits, signed,
         bus[i] = slice_word(word, bits, cbits, signed == 1, part)
 
 
-@jit
+@inner
 def exec_mac(given, half, abus, wbus, rows, cols, cbits, asigned, wsigned):
     """`mac a, w` in every PE: given[half] = dot products of the buses."""
     for r in range(rows):
@@ -69,7 +69,7 @@ def exec_mac(given, half, abus, wbus, rows, cols, cbits, asigned, wsigned):
                 given[half, r, c] += x * lane_of(wbus[c], lane, cbits, wsigned == 1)
 
 
-@jit
+@inner
 def neighbour(out, r, c, direction):
     """`out` of a neighbour, as a PE_SOURCES direction; 0 outside the array."""
     if direction == L.SRC_NORTH:
@@ -85,7 +85,7 @@ def neighbour(out, r, c, direction):
     return out[r, c]
 
 
-@jit
+@inlined
 def operand(m, source, word, r, c, bank, index, cbits):
     """Value of an operand of PE (r, c)."""
     if source == L.SRC_A:
@@ -101,7 +101,7 @@ def operand(m, source, word, r, c, bank, index, cbits):
     return neighbour(m.out, r, c, source)
 
 
-@jit
+@inlined
 def routed(m, route, r, c, x, result):
     """New value of the output register of PE (r, c)."""
     if route == L.ROUTE_RESULT:
@@ -121,7 +121,7 @@ def routed(m, route, r, c, x, result):
     return m.out[r, c]
 
 
-@jit
+@inlined
 def exec_step(m, half, slot, bank, index, rows, cols, cbits, asigned, wsigned, acc_bits):
     """Every PE executes its own context; given and kind [half] are what ACC gets. True if some PE has a kind."""
     writes = False
@@ -155,7 +155,7 @@ def exec_step(m, half, slot, bank, index, rows, cols, cbits, asigned, wsigned, a
     return writes
 
 
-@jit
+@inner
 def accumulate_plain(acc, acc_sig, given, half, bank, index, rows, cols, first, acc_bits, recording):
     """ACC after :func:`exec_mac`."""
     mask = (1 << acc_bits) - 1
@@ -169,7 +169,7 @@ def accumulate_plain(acc, acc_sig, given, half, bank, index, rows, cols, first, 
                 acc_sig[r, c] = rotate_left(acc_sig[r, c], acc_bits) ^ acc[bank, index, r, c] ^ (bank << 4 | index)
 
 
-@jit
+@inner
 def accumulate(acc, acc_sig, given, kind, half, bank, index, rows, cols, first, acc_bits, lanes):
     """ACC after :func:`exec_step`."""
     mask = (1 << acc_bits) - 1

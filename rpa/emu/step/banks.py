@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from rpa.arch.jit import jit
+from rpa.arch.jit import inner
 from rpa.emu.step import layout as L
 
 
-@jit
+@inner
 def copy_words(target, at, source, start, count):
     """target[at:at+count] = source[start:start+count]."""
     for i in range(count):
         target[at + i] = source[start + i]
 
 
-@jit
+@inner
 def copy_words_around(target, source, start, count, size):
     """target[:count] = ``count`` words of source[:size] from ``start`` on, going round at the end."""
     for i in range(count):
         target[i] = source[(start + i) % size]
 
 
-@jit
+@inner
 def fill_words(target, count, word):
     """target[:count] = word."""
     for i in range(count):
         target[i] = word
 
 
-@jit
+@inner
 def pack_words(ring, row, words, count, bits):
     """Keep the low ``bits`` of ``count`` words and pack them, first in the low bits, into ring[row]."""
     per_word = 16 // bits
@@ -38,7 +38,7 @@ def pack_words(ring, row, words, count, bits):
         ring[row, w] = packed
 
 
-@jit
+@inner
 def transpose_line(obank, address, bits, cols, line):
     """The transposed line of an O address: line[t*(cols/e) + w] = elements t of columns e*w .. e*w+e-1, e = 16/bits."""
     e = 16 // bits
@@ -52,7 +52,7 @@ def transpose_line(obank, address, bits, cols, line):
             line[t * per_element + w] = word
 
 
-@jit
+@inner
 def window_places(s, places, banks, j, u):
     """places[b] = address at which bank b takes visit (j, u) of the load under way, or -1 if its window does not."""
     group, sel, row = s[L.ACTIVE + L.LD_GROUP], s[L.ACTIVE + L.LD_SEL], s[L.ACTIVE + L.LD_J0] + j
@@ -64,7 +64,7 @@ def window_places(s, places, banks, j, u):
         places[b] = (start - q * back) & L.WORD_MASK if inside and (sel == L.EVERY_LANE or sel == b - (q << group)) else -1
 
 
-@jit
+@inner
 def window_check(places, banks, words, depth):
     """Address of the lowest bank that would be written beyond its depth, else of the lowest misaligned, else -1."""
     for b in range(banks):
@@ -76,7 +76,7 @@ def window_check(places, banks, words, depth):
     return -1
 
 
-@jit
+@inner
 def window_store(bank, places, banks, ring, row, words):
     """Write ring[row, :words] into the banks that take it; returns how many do."""
     taken = 0

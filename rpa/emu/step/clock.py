@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rpa.arch.jit import jit
+from rpa.arch.jit import inlined, inner, jit
 from rpa.emu.step import layout as L
 from rpa.emu.step.common import raise_fault
 from rpa.emu.step.core import core_cycle
@@ -16,7 +16,7 @@ EVENT_MARGIN = 10
 """Rows of the event buffer that one cycle can need: a retirement, 4 starts, 4 completions, a memory write."""
 
 
-@jit
+@inner
 def begin_cycle(s):
     """Note the registered state that units look at after others have moved, and clear the wires."""
     for e in range(L.ENGINE_COUNT):
@@ -36,18 +36,18 @@ def begin_cycle(s):
     s[L.FAULT_RANK] = L.RANK_NONE
 
 
-@jit
+@inner
 def all_quiet(s):
     """True if no engine is busy and no pipeline holds an entry (registered)."""
     return s[L.WAS_QUIET] + s[L.WAS_QUIET + 1] + s[L.WAS_QUIET + 2] + s[L.WAS_QUIET + 3] == L.ENGINE_COUNT
 
 
-@jit
+@inner
 def queues_empty(s):
     return s[L.QUEUE_COUNT] + s[L.QUEUE_COUNT + 1] + s[L.QUEUE_COUNT + 2] + s[L.QUEUE_COUNT + 3] == 0
 
 
-@jit
+@inner
 def move_tokens(s):
     """Take the tokens of the commands that started and add those that completed commands give."""
     for giver in range(L.ENGINE_COUNT):
@@ -65,7 +65,7 @@ def move_tokens(s):
                 s[at] += more - less
 
 
-@jit
+@inner
 def check_deadlock(s, was_halted):
     """Fault DEADLOCK if nothing can ever move again."""
     if not (was_halted or s[L.BLOCKED]) or s[L.MOVED] or not all_quiet(s) or queues_empty(s):
@@ -78,7 +78,7 @@ def check_deadlock(s, was_halted):
     raise_fault(s, L.RANK_DEADLOCK, L.DEADLOCK, pc, mask)
 
 
-@jit
+@inlined
 def engines_cycle(s, m):
     """Engines and array, in an order in which every value is read before it is written."""
     if s[L.WAS_BUSY + L.LD]:
@@ -98,7 +98,7 @@ def engines_cycle(s, m):
     drain_front(s)
 
 
-@jit
+@inlined
 def clock(s, code, m):
     """One cycle; the machine is neither done nor faulted."""
     begin_cycle(s)

@@ -6,20 +6,20 @@ Arrays: value int64 (DR_RING, COLS), params int64 (DR_RING, 8, COLS), changed in
 from __future__ import annotations
 
 from isa.table import PARAM_WORDS
-from rpa.arch.jit import jit
+from rpa.arch.jit import inner
 from rpa.arch.lfsr import lfsr_next, lfsr_seed
 from rpa.arch.packing import entry_bias, entry_multiplier, entry_shift
 from rpa.arch.rounding import round_shift, saturate, saturate32, shift_is_legal, unsaturated_value
 
 
-@jit
+@inner
 def read_accumulators(value, slot, acc, bank, index, row, shift):
     """value[slot] = accumulators of one PE row, shifted right to the lane that is drained."""
     for c in range(value.shape[1]):
         value[slot, c] = acc[bank, index, row, c] >> shift
 
 
-@jit
+@inner
 def read_entries(params, slot, pbank, entry):
     """params[slot] = the words of parameter entry ``entry`` of every column."""
     for word in range(PARAM_WORDS):
@@ -27,7 +27,7 @@ def read_entries(params, slot, pbank, entry):
             params[slot, word, c] = pbank[PARAM_WORDS * entry + word, c]
 
 
-@jit
+@inner
 def bad_shift(params, slot, rounding):
     """The shift that the lowest column cannot do in this rounding mode, or -1."""
     for c in range(params.shape[2]):
@@ -37,7 +37,7 @@ def bad_shift(params, slot, rounding):
     return -1
 
 
-@jit
+@inner
 def accumulate_bias(value, params, changed, slot, pre, width):
     """D1: accumulators become v; ``changed`` tells where it was saturated."""
     for c in range(value.shape[1]):
@@ -47,7 +47,7 @@ def accumulate_bias(value, params, changed, slot, pre, width):
         changed[slot, c] = 1 if value[slot, c] != exact else 0
 
 
-@jit
+@inner
 def divide_columns(value, params, lfsr, slot, rounding, raw, stochastic):
     """D2 and D3: v becomes the rounded quotient (raw: stays); the LFSRs advance where the mode is stochastic."""
     for c in range(value.shape[1]):
@@ -58,7 +58,7 @@ def divide_columns(value, params, lfsr, slot, rounding, raw, stochastic):
             lfsr[c] = lfsr_next(lfsr[c])
 
 
-@jit
+@inner
 def clamp_column(q, value, changed, slot, zero_point, low, high):
     """D4: q = limited quotient, low 16 bits; returns the number of columns that saturation changed."""
     count = 0
@@ -71,7 +71,7 @@ def clamp_column(q, value, changed, slot, zero_point, low, high):
     return count
 
 
-@jit
+@inner
 def half_columns(q, value, changed, slot, half):
     """D4 of a raw drain: q = half of v; returns the number of saturated columns, counted with half 0."""
     count = 0
@@ -81,7 +81,7 @@ def half_columns(q, value, changed, slot, half):
     return count
 
 
-@jit
+@inner
 def pack_column(word, q, shift, bits):
     """Put q into the word at ``shift``; shift 0 starts a new word."""
     for c in range(word.shape[0]):
@@ -89,13 +89,13 @@ def pack_column(word, q, shift, bits):
         word[c] = rest | (q[c] & ((1 << bits) - 1)) << shift
 
 
-@jit
+@inner
 def write_line(obank, address, word):
     for c in range(word.shape[0]):
         obank[address, c] = word[c]
 
 
-@jit
+@inner
 def seed_columns(lfsr, value):
     for c in range(lfsr.shape[0]):
         lfsr[c] = lfsr_seed(value, c)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from rpa.arch.jit import jit
+from rpa.arch.jit import inner
 from rpa.emu.step import layout as L
 
 
-@jit
+@inner
 def raise_fault(s, rank, cause, pc, aux):
     """Note a fault of this cycle; of several the one with the lowest rank counts."""
     if rank < s[L.FAULT_RANK]:
@@ -16,7 +16,7 @@ def raise_fault(s, rank, cause, pc, aux):
         s[L.FAULT_AUX] = aux & L.MASK32
 
 
-@jit
+@inner
 def complete(s, engine, mask, pc):
     """A command of ``engine`` completes in this cycle and gives a token to each engine of ``mask``."""
     s[L.GIVEN + engine] = 1
@@ -24,7 +24,7 @@ def complete(s, engine, mask, pc):
     s[L.GIVEN_PC + engine] = pc
 
 
-@jit
+@inner
 def tokens_cover(s, engine, wait):
     """True if every engine of ``wait`` has given ``engine`` at least one token (registered counts)."""
     for giver in range(L.ENGINE_COUNT):
@@ -33,7 +33,7 @@ def tokens_cover(s, engine, wait):
     return True
 
 
-@jit
+@inner
 def pop(s, engine):
     """Remove the head of the queue; the core's push of this cycle is added elsewhere, so the count stays exact."""
     head = s[L.QUEUE_HEAD + engine] + 1
@@ -42,7 +42,7 @@ def pop(s, engine):
     s[L.MOVED] = 1
 
 
-@jit
+@inner
 def head_of(s, engine):
     """Offset of the queue's oldest entry in ``s``, or -1 if the queue was empty at the start of the cycle."""
     count = s[L.QUEUE_COUNT + engine]
@@ -53,7 +53,7 @@ def head_of(s, engine):
     return L.QUEUE + (engine * L.MAX_QUEUE + s[L.QUEUE_HEAD + engine]) * L.Q_ENTRY
 
 
-@jit
+@inner
 def apply_setting(s, engine, head, first, last):
     """Apply the `set` or `reset` at the head to the shadow registers and remove it."""
     if s[head + L.Q_KIND] == L.KIND_SET:
@@ -64,7 +64,7 @@ def apply_setting(s, engine, head, first, last):
     pop(s, engine)
 
 
-@jit
+@inner
 def accept_command(s, engine, head, first, last):
     """Start the command at the head: take its tokens, make the shadow registers active, be busy from the next cycle."""
     for register in range(first, last + 1):
@@ -80,7 +80,7 @@ def accept_command(s, engine, head, first, last):
     pop(s, engine)
 
 
-@jit
+@inner
 def count_engine(s, engine, head):
     """Count this cycle of the engine as run, wait or idle. ``head``: of :func:`head_of`, before it was removed."""
     if s[L.WAS_BUSY + engine] or s[L.STARTED + engine]:

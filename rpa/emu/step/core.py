@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from rpa.arch.jit import jit
+from rpa.arch.jit import inner
 from rpa.emu.step import layout as L
 from rpa.emu.step.common import raise_fault
 
 
-@jit
+@inner
 def signed32(value):
     return (value ^ 0x80000000) - 0x80000000
 
 
-@jit
+@inner
 def arithmetic(op, a, b):
     """Result of an arithmetic instruction on unsigned 32-bit operands; -1 if ``op`` is none."""
     if op == L.ADD or op == L.ADDI:
@@ -40,7 +40,7 @@ def arithmetic(op, a, b):
     return -1
 
 
-@jit
+@inner
 def branch_taken(op, a, b):
     """True if a branch instruction jumps, on unsigned 32-bit operands; False if ``op`` is none."""
     if op == L.BEQ:
@@ -58,7 +58,7 @@ def branch_taken(op, a, b):
     return False
 
 
-@jit
+@inner
 def context_is_legal(word):
     """True if every PE can hold this context word."""
     op = word >> L.OP_LO & L.OP_MAX
@@ -67,7 +67,7 @@ def context_is_legal(word):
             and L.CONDS_LEGAL >> (word >> L.COND_LO & L.COND_MAX) & 1 == 1 and (dst == L.DST_NONE or L.OPS_RESULT >> op & 1 == 1))
 
 
-@jit
+@inner
 def setting_is_legal(s, register, value):
     """True if `set` takes ``value`` (signed 32 bit) for this register; limits come from `Register.accepts`."""
     if value < s[L.LOW + register] or value > s[L.HIGH + register]:
@@ -75,7 +75,7 @@ def setting_is_legal(s, register, value):
     return s[L.CHOICES + register] == 0 or s[L.CHOICES + register] >> value & 1 == 1
 
 
-@jit
+@inner
 def core_fault(s, code, row, a, rt):
     """Find a fault of this instruction; True if there is one."""
     op, pc = code[row + L.C_OPCODE], s[L.PC]
@@ -100,7 +100,7 @@ def core_fault(s, code, row, a, rt):
     return False
 
 
-@jit
+@inner
 def push_entry(s, code, row, a, rt):
     """Put an engine's instruction into its queue; False, and one more `full` cycle, if there is no room."""
     engine, op = code[row + L.C_ENGINE], code[row + L.C_OPCODE]
@@ -138,7 +138,7 @@ def push_entry(s, code, row, a, rt):
     return True
 
 
-@jit
+@inner
 def fence_holds(s, mask):
     """True if an engine of ``mask`` is not quiescent."""
     for engine in range(L.ENGINE_COUNT):
@@ -147,7 +147,7 @@ def fence_holds(s, mask):
     return False
 
 
-@jit
+@inner
 def next_pc(s):
     """Sequential successor of the pc, or the start of the loop whose body ends there; the top loop counts or leaves."""
     after = s[L.PC] + 1
@@ -160,7 +160,7 @@ def next_pc(s):
     return after
 
 
-@jit
+@inner
 def begin_loop(s, count, end):
     """pc after `loop`: past the body for count 0, else into it, with an entry on the stack."""
     if count == 0:
@@ -173,7 +173,7 @@ def begin_loop(s, count, end):
     return s[L.PC] + 1
 
 
-@jit
+@inner
 def retire(s, rd, value, pc):
     """Finish an instruction: write rd (0: none), go to ``pc``."""
     s[L.RETIRED] = 1
@@ -186,7 +186,7 @@ def retire(s, rd, value, pc):
     s[L.INSTRUCTIONS_DONE] += 1
 
 
-@jit
+@inner
 def control(s, code, row, op, a, rt):
     """Instructions that are neither arithmetic nor for an engine."""
     pc, rd, imm = s[L.PC], code[row + L.C_RD], code[row + L.C_IMM]
@@ -218,7 +218,7 @@ def control(s, code, row, op, a, rt):
         retire(s, 0, 0, next_pc(s))
 
 
-@jit
+@inner
 def core_cycle(s, code):
     """One cycle of the core, which is not halted."""
     pc = s[L.PC]

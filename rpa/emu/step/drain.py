@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rpa.arch.jit import jit
+from rpa.arch.jit import inlined, inner
 from rpa.arch.rounding import STOCHASTIC
 from rpa.emu.step import layout as L
 from rpa.emu.step.columns import (
@@ -22,13 +22,13 @@ from rpa.emu.step.common import accept_command, apply_setting, complete, count_e
 FIRST, LAST = L.FIRST_REGISTER[L.DR], L.LAST_REGISTER[L.DR]
 
 
-@jit
+@inner
 def stage_slot(s, stage):
     """Ring slot of the entry in stage D<stage> in this cycle."""
     return (s[L.CYCLES] - stage) & (L.DR_RING - 1)
 
 
-@jit
+@inner
 def drain_front(s):
     """Pop a setting or start a command."""
     head = head_of(s, L.DR)
@@ -40,7 +40,7 @@ def drain_front(s):
     count_engine(s, L.DR, head)
 
 
-@jit
+@inner
 def drain_start(s, head):
     is_drain = s[head + L.Q_OPCODE] == L.DRAIN
     beyond = (s[L.SHADOW + L.DR_ROW0] + s[L.SHADOW + L.DR_ROWS] > s[L.ROWS]
@@ -58,12 +58,12 @@ def drain_start(s, head):
     s[L.DR_N] = s[L.ACTIVE + L.DR_ROWS] * s[L.ACTIVE + L.DR_ACCS] * drain_lanes(s) if is_drain else 1
 
 
-@jit
+@inner
 def drain_lanes(s):
     return 2 if s[L.ACTIVE + L.DR_RAW] == 1 else s[L.ACTIVE + L.DR_LANES]
 
 
-@jit
+@inlined
 def drain_cycle(s, m):
     """All stages, the oldest entry first; before ACC writes accumulators and LD writes P banks."""
     if s[L.DR_LIVE] > 0:
@@ -75,13 +75,13 @@ def drain_cycle(s, m):
         drain_d0(s, m)
 
 
-@jit
+@inner
 def drop(s, d):
     s[d + L.D_VALID] = 0
     s[L.DR_LIVE] -= 1
 
 
-@jit
+@inlined
 def drain_d5(s, m):
     d = L.DR_PIPE + stage_slot(s, 5) * L.D_ENTRY
     if s[d + L.D_VALID] == 0:
@@ -93,7 +93,7 @@ def drain_d5(s, m):
         complete(s, L.DR, s[d + L.D_SIGNAL], s[d + L.D_PC])
 
 
-@jit
+@inlined
 def drain_pack(s, m, d):
     """Put the element into its word, and the word into the O banks when it is full or the row ends; False on a fault."""
     bits = s[d + L.D_BITS]
@@ -111,7 +111,7 @@ def drain_pack(s, m, d):
     return True
 
 
-@jit
+@inlined
 def drain_d4(s, m):
     slot = stage_slot(s, 4)
     d = L.DR_PIPE + slot * L.D_ENTRY
@@ -124,7 +124,7 @@ def drain_d4(s, m):
     s[L.RQ_SATURATIONS] += changed
 
 
-@jit
+@inlined
 def drain_d3(s, m):
     slot = stage_slot(s, 3)
     d = L.DR_PIPE + slot * L.D_ENTRY
@@ -138,7 +138,7 @@ def drain_d3(s, m):
             divide_columns(m.dr_value, m.dr_params, m.lfsr, slot, s[d + L.D_ROUND], s[d + L.D_RAW], stochastic)
 
 
-@jit
+@inlined
 def drain_d1(s, m):
     slot = stage_slot(s, 1)
     d = L.DR_PIPE + slot * L.D_ENTRY
@@ -153,14 +153,14 @@ def drain_d1(s, m):
     accumulate_bias(m.dr_value, m.dr_params, m.dr_changed, slot, s[d + L.D_PRE], s[d + L.D_WIDTH])
 
 
-@jit
+@inner
 def accumulators_conflict(s):
     """True if the EX ACC stage writes the bank that is drained in this cycle."""
     x = L.EX_PIPE + ((s[L.CYCLES] - 3) & (L.EX_RING - 1)) * L.X_ENTRY
     return s[x + L.X_VALID] == 1 and s[x + L.X_STEP] == 1 and s[x + L.X_WRITES] > 0 and s[x + L.X_BANK] == s[L.DR_BANK]
 
 
-@jit
+@inlined
 def drain_d0(s, m):
     """The visit: read an accumulator and a parameter entry for every column."""
     opcode = s[L.COMMAND + L.DR]
@@ -190,7 +190,7 @@ def drain_d0(s, m):
     drain_advance(s, d)
 
 
-@jit
+@inner
 def drain_entry(s, d, raw, width):
     """What the stages need to know of this element."""
     s[d + L.D_RAW] = raw
@@ -207,7 +207,7 @@ def drain_entry(s, d, raw, width):
     s[d + L.D_ROW] = s[L.DR_R]
 
 
-@jit
+@inner
 def drain_advance(s, d):
     """Go to the next visit; the last one clears busy."""
     s[L.DR_VISITS] += 1

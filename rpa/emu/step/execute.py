@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rpa.arch.jit import jit
+from rpa.arch.jit import inlined, inner
 from rpa.emu.step import layout as L
 from rpa.emu.step.array import accumulate, accumulate_plain, exec_mac, exec_step, feed_bus, load_context, read_banks
 from rpa.emu.step.common import accept_command, apply_setting, complete, count_engine, head_of, raise_fault, tokens_cover
@@ -10,13 +10,13 @@ from rpa.emu.step.common import accept_command, apply_setting, complete, count_e
 FIRST, LAST = L.FIRST_REGISTER[L.EX], L.LAST_REGISTER[L.EX]
 
 
-@jit
+@inner
 def stage_entry(s, stage):
     """Offset of the entry in stage 0 ISSUE, 1 FEED, 2 EXEC, 3 ACC in this cycle."""
     return L.EX_PIPE + ((s[L.CYCLES] - stage) & (L.EX_RING - 1)) * L.X_ENTRY
 
 
-@jit
+@inner
 def execute_front(s):
     """Pop a setting or start a command. FEED of this cycle, which uses the active registers, must have run."""
     head = head_of(s, L.EX)
@@ -28,7 +28,7 @@ def execute_front(s):
     count_engine(s, L.EX, head)
 
 
-@jit
+@inner
 def execute_start(s, head):
     is_run, cbits = s[head + L.Q_OPCODE] == L.RUN, s[L.SHADOW + L.EX_CBITS]
     if is_run and (cbits < s[L.SHADOW + L.EX_ABITS] or cbits < s[L.SHADOW + L.EX_WBITS]):
@@ -43,7 +43,7 @@ def execute_start(s, head):
         start_streams(s)
 
 
-@jit
+@inner
 def start_streams(s):
     """Indices to 0; per dimension how each stream changes when it counts and the dimensions inside it start again."""
     a = w = c = slot = 0
@@ -69,7 +69,7 @@ def start_streams(s):
     s[L.EX_FRESH] = 1
 
 
-@jit
+@inner
 def next_point(s):
     """Go to the next point of the loop nest."""
     for d in range(L.DIMS):
@@ -85,7 +85,7 @@ def next_point(s):
         s[L.EX_INDEX + d] = 0
 
 
-@jit
+@inner
 def is_hit(s, hold, slide):
     """True if this point's word is in the feeder."""
     if s[L.EX_NONZERO] & hold != 0:
@@ -93,13 +93,13 @@ def is_hit(s, hold, slide):
     return slide != 0 and s[L.EX_INDEX + 1] != 0 and s[L.EX_INDEX] < s[L.ACTIVE + L.EX_N0] - slide
 
 
-@jit
+@inner
 def slice_part(s, dimension, bits, cbits):
     """Which slice of the operand's word this point uses."""
     return s[L.EX_INDEX + dimension] % (cbits // bits) if dimension < L.DIMS else 0
 
 
-@jit
+@inlined
 def execute_cycle(s, m):
     """EXEC, ACC, FEED, ISSUE, in this order so that each sees registered values; the drain must have read accumulators."""
     if s[L.EX_LIVE] > 0:
@@ -116,7 +116,7 @@ def execute_cycle(s, m):
         execute_issue(s, m, stage_entry(s, 0))
 
 
-@jit
+@inlined
 def execute_issue(s, m, x):
     opcode = s[L.COMMAND + L.EX]
     s[x + L.X_OPCODE] = opcode
@@ -143,7 +143,7 @@ def execute_issue(s, m, x):
         next_point(s)
 
 
-@jit
+@inlined
 def issue_step(s, m, x):
     """Read the banks for one step and note everything that the later stages need; False on a fault."""
     a, w = s[L.EX_A], s[L.EX_W]
@@ -178,7 +178,7 @@ def issue_step(s, m, x):
     return True
 
 
-@jit
+@inner
 def issue_operands(s, x, a_read, a_hit, w_read, w_hit):
     i0, i1, cbits = s[L.EX_INDEX], s[L.EX_INDEX + 1], s[L.ACTIVE + L.EX_CBITS]
     s[x + L.X_AREAD] = 1 if a_read else 0
@@ -201,7 +201,7 @@ def issue_operands(s, x, a_read, a_hit, w_read, w_hit):
     s[x + L.X_WRITES] = 0
 
 
-@jit
+@inlined
 def execute_feed(s, m, x):
     """FEED: operands onto the buses; `ctxld` writes contexts."""
     if s[x + L.X_OPCODE] == L.CTXLD:
@@ -227,7 +227,7 @@ def execute_feed(s, m, x):
              s[x + L.X_WSIGNED], s[x + L.X_WSLICE])
 
 
-@jit
+@inlined
 def execute_step(s, m, x):
     """EXEC of a step: what every PE does; results for ACC go to one of two buffers, by the entry's place in the ring."""
     slot, half = s[x + L.X_SLOT], s[L.CYCLES] & 1
@@ -240,7 +240,7 @@ def execute_step(s, m, x):
         s[x + L.X_WRITES] = 2 if writes else 0
 
 
-@jit
+@inlined
 def execute_acc(s, m, x):
     """ACC: accumulators take what EXEC gave one cycle ago; the command completes with its last entry."""
     s[x + L.X_VALID] = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rpa.arch.jit import jit
+from rpa.arch.jit import inlined, inner
 from rpa.emu.step import layout as L
 from rpa.emu.step.banks import copy_words, fill_words, pack_words, transpose_line, window_check, window_places, window_store
 from rpa.emu.step.common import accept_command, apply_setting, complete, count_engine, head_of, raise_fault, tokens_cover
@@ -10,13 +10,13 @@ from rpa.emu.step.common import accept_command, apply_setting, complete, count_e
 FIRST, LAST = L.FIRST_REGISTER[L.LD], L.LAST_REGISTER[L.LD]
 
 
-@jit
+@inner
 def takes_o_port(s):
     """True if LD works on a load from O banks (registered)."""
     return s[L.WAS_BUSY + L.LD] == 1 and s[L.COMMAND + L.LD] == L.LOAD and s[L.LD_SOURCE] == L.FROM_O
 
 
-@jit
+@inner
 def load_contradicts(s, source):
     unit, obits = s[L.SHADOW + L.LD_UNIT], s[L.SHADOW + L.LD_OBITS]
     if unit * s[L.SHADOW + L.LD_PACK] < 16:
@@ -24,7 +24,7 @@ def load_contradicts(s, source):
     return source == L.FROM_O and (s[L.COLS] * obits < 16 or unit > s[L.COLS])
 
 
-@jit
+@inner
 def load_front(s):
     """Pop a setting or start a command. The front of ST of this cycle must have run."""
     head = head_of(s, L.LD)
@@ -36,7 +36,7 @@ def load_front(s):
     count_engine(s, L.LD, head)
 
 
-@jit
+@inner
 def load_start(s, head):
     is_load, source = s[head + L.Q_OPCODE] == L.LOAD, s[head + L.Q_SLOT]
     if is_load and source == L.FROM_O:
@@ -57,7 +57,7 @@ def load_start(s, head):
     s[L.LD_L] = s[L.MEM_LATENCY] if source == L.FROM_MEM else (1 if source == L.FROM_O else 0)
 
 
-@jit
+@inner
 def fetch_fault(s, address, words):
     """Find a fault of a read from external memory; True if there is one."""
     if address + 2 * words > s[L.MEM_BYTES]:
@@ -69,7 +69,7 @@ def fetch_fault(s, address, words):
     return False
 
 
-@jit
+@inlined
 def bank_fault(s, m, j, u, words):
     """Find a fault of the bank write that belongs to this visit; True if there is one."""
     dest = s[L.LD_DEST]
@@ -84,7 +84,7 @@ def bank_fault(s, m, j, u, words):
     return True
 
 
-@jit
+@inlined
 def load_source(s, m, j, u, unit):
     """Read the visit's source words into ``m.fetched``; False on a fault."""
     if s[L.LD_SOURCE] == L.FROM_FILL:
@@ -106,7 +106,7 @@ def load_source(s, m, j, u, unit):
     return True
 
 
-@jit
+@inlined
 def load_visit(s, m):
     """The visit of this cycle, if one is left: source read and every check."""
     if s[L.COMMAND + L.LD] == L.SYNC:
@@ -136,7 +136,7 @@ def load_visit(s, m):
         s[L.LD_J] = j + 1
 
 
-@jit
+@inlined
 def load_write(s, m):
     """The bank write of this cycle: of the visit one latency ago. Banks must have been read before."""
     visit = s[L.LD_AGE] - 1 - s[L.LD_L]

@@ -5,19 +5,19 @@
 
 from __future__ import annotations
 
-from rpa.arch.jit import jit
+from rpa.arch.jit import inner
 from rpa.arch.rounding import sign_extend
 from rpa.emu.step import layout as L
 
 
-@jit
+@inner
 def lane_of(word, lane, bits, signed):
     """Element ``lane`` of a packed word as a number."""
     raw = word >> (lane * bits) & ((1 << bits) - 1)
     return sign_extend(raw, bits) if signed else raw
 
 
-@jit
+@inner
 def slice_word(word, bits, cbits, signed, part):
     """Feeder: lanes part*L .. part*L+L-1 of a word of ``bits`` wide elements, each extended to cbits; L = 16/cbits."""
     if bits == cbits:
@@ -29,7 +29,7 @@ def slice_word(word, bits, cbits, signed, part):
     return result
 
 
-@jit
+@inner
 def dot(x, y, cbits, xsigned, ysigned):
     """Sum over lanes of products; |sum| < 2^35."""
     total = x & 0
@@ -38,7 +38,7 @@ def dot(x, y, cbits, xsigned, ysigned):
     return total
 
 
-@jit
+@inner
 def dot_lanes(x, y, cbits, xsigned, ysigned, acc_bits):
     """The product of each lane modulo a lane of the accumulator, at that lane's place."""
     lanes = 16 // cbits
@@ -50,7 +50,7 @@ def dot_lanes(x, y, cbits, xsigned, ysigned, acc_bits):
     return result
 
 
-@jit
+@inner
 def spread_lanes(word, cbits, signed, acc_bits):
     """Each lane of a result extended to a lane of the accumulator."""
     lanes = 16 // cbits
@@ -61,7 +61,7 @@ def spread_lanes(word, cbits, signed, acc_bits):
     return result
 
 
-@jit
+@inner
 def add_lanes(acc, value, lanes, acc_bits):
     """acc + value, each lane modulo its width."""
     width = acc_bits // lanes
@@ -72,7 +72,7 @@ def add_lanes(acc, value, lanes, acc_bits):
     return result
 
 
-@jit
+@inner
 def lane_result(op, a, b):
     """One lane of a lane-wise operation, before truncation."""
     if op == L.PE_ADD:
@@ -88,7 +88,7 @@ def lane_result(op, a, b):
     return a - 2 * a * (a < 0)
 
 
-@jit
+@inner
 def alu(op, x, y, flag, cbits, asigned, wsigned):
     """The 16-bit result of an operation that has one, 0 for any other."""
     if L.PE_ADD <= op <= L.PE_ABS:
@@ -118,7 +118,7 @@ def alu(op, x, y, flag, cbits, asigned, wsigned):
     return x & 0
 
 
-@jit
+@inner
 def compare(op, x, y, asigned):
     """The new flag of a comparison: 0 or 1."""
     if op == L.PE_CEQ:
@@ -128,7 +128,7 @@ def compare(op, x, y, asigned):
     return (x < y) * 1
 
 
-@jit
+@inner
 def immediate_word(word, cbits):
     """The immediate of a context, in every lane."""
     value = sign_extend(word >> L.IMM_LO & L.IMM_MAX, L.IMM_BITS) & ((1 << cbits) - 1)
@@ -138,7 +138,7 @@ def immediate_word(word, cbits):
     return result
 
 
-@jit
+@inner
 def acc_kind(op, dst):
     """What a context hands to ACC (layout.KIND_...), whatever its condition."""
     if op == L.PE_MAC:
@@ -150,7 +150,7 @@ def acc_kind(op, dst):
     return L.KIND_NONE
 
 
-@jit
+@inner
 def acc_value(op, x, y, result, cbits, asigned, wsigned, acc_bits):
     """The value that goes with :func:`acc_kind`."""
     if op == L.PE_MAC:
@@ -160,7 +160,7 @@ def acc_value(op, x, y, result, cbits, asigned, wsigned, acc_bits):
     return spread_lanes(result, cbits, asigned == 1, acc_bits)
 
 
-@jit
+@inner
 def rotate_left(sig, bits):
     """A signature rotated left by one."""
     return ((sig << 1) | (sig >> (bits - 1))) & ((1 << bits) - 1)

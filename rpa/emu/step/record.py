@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rpa.arch.jit import jit
+from rpa.arch.jit import inner
 from rpa.emu.step import layout as L
 
 EVENT_RETIRE, EVENT_START, EVENT_DONE, EVENT_WRITE = range(4)
@@ -11,7 +11,7 @@ EVENT_WORDS = 36
 retire: pc, rd (0: no write), value; start and done: engine, pc; write: address, number of words, the words."""
 
 
-@jit
+@inner
 def record_values(row, at, values, start, count):
     """row[at:at+count] = values[start:start+count]; returns the next column."""
     for i in range(count):
@@ -19,7 +19,7 @@ def record_values(row, at, values, start, count):
     return at + count
 
 
-@jit
+@inner
 def record_plane(row, at, plane, mask):
     """Append a (rows, cols) array, row by row."""
     for r in range(plane.shape[0]):
@@ -29,7 +29,7 @@ def record_plane(row, at, plane, mask):
     return at
 
 
-@jit
+@inner
 def write_record(s, m, row):
     """Fill one record with the registered state, in the column order of `rpa.arch.lockstep`."""
     rows, cols, cycle = s[L.ROWS], s[L.COLS], s[L.CYCLES]
@@ -58,7 +58,7 @@ def write_record(s, m, row):
     row[at] = s[L.FAULT]
 
 
-@jit
+@inner
 def put_event(events, at, cycle, kind, first, second, third):
     events[at, 0] = cycle
     events[at, 1] = kind
@@ -68,7 +68,7 @@ def put_event(events, at, cycle, kind, first, second, third):
     return at + 1
 
 
-@jit
+@inner
 def emit_events(s, m, events, at):
     """Append the events of the cycle just computed; returns the new number of rows."""
     cycle = s[L.CYCLES]

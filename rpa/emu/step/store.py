@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rpa.arch.jit import jit
+from rpa.arch.jit import inlined, inner
 from rpa.emu.step import layout as L
 from rpa.emu.step.banks import copy_words, copy_words_around, transpose_line
 from rpa.emu.step.common import accept_command, apply_setting, complete, count_engine, head_of, raise_fault, tokens_cover
@@ -11,13 +11,13 @@ from rpa.emu.step.load import takes_o_port
 FIRST, LAST = L.FIRST_REGISTER[L.ST], L.LAST_REGISTER[L.ST]
 
 
-@jit
+@inner
 def store_contradicts(s):
     bits = s[L.SHADOW + L.ST_BITS]
     return s[L.COLS] * bits < 16 or s[L.SHADOW + L.ST_UNIT] > s[L.COLS] or s[L.SHADOW + L.ST_XSTEP] * bits > 16
 
 
-@jit
+@inner
 def store_front(s):
     """Pop a setting or start a command."""
     head = head_of(s, L.ST)
@@ -29,7 +29,7 @@ def store_front(s):
     count_engine(s, L.ST, head)
 
 
-@jit
+@inner
 def store_start(s, head):
     is_store = s[head + L.Q_OPCODE] == L.STORE
     if is_store and takes_o_port(s):
@@ -46,7 +46,7 @@ def store_start(s, head):
     s[L.ST_N] = s[L.ACTIVE + L.ST_ROWS] * s[L.ACTIVE + L.ST_XS] * s[L.ACTIVE + L.ST_WS]
 
 
-@jit
+@inlined
 def store_write(s, m):
     """Write the words of the last visit into external memory, which must have been read before; complete after the last."""
     if s[L.COMMAND + L.ST] == L.STORE:
@@ -64,7 +64,7 @@ def store_write(s, m):
     complete(s, L.ST, s[L.COMMAND_SIGNAL + L.ST], s[L.COMMAND_PC + L.ST])
 
 
-@jit
+@inner
 def visit_fault(s, reads, line, address, unit):
     """Find a fault of this visit; True if there is one."""
     if reads and line >= s[L.O_DEPTH]:
@@ -78,7 +78,7 @@ def visit_fault(s, reads, line, address, unit):
     return True
 
 
-@jit
+@inlined
 def store_visit(s, m):
     """The visit of this cycle, if one is left; runs after :func:`store_write` and before the O banks are written."""
     if s[L.COMMAND + L.ST] != L.STORE or s[L.ST_VISITS] == s[L.ST_N]:
@@ -102,7 +102,7 @@ def store_visit(s, m):
     store_advance(s)
 
 
-@jit
+@inner
 def store_advance(s):
     s[L.ST_VISITS] += 1
     s[L.ST_W] += 1
