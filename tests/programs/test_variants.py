@@ -38,8 +38,10 @@ MACHINES = {
 def check(kernel, config, act_bits, weight_bits, **defines):
     program = kernel.assemble(config, act_bits, weight_bits, **defines)
     case = kernel.case(program, seed=3)
-    _, outputs = run_program(program, case.inputs, "fast")
+    fast, outputs = run_program(program, case.inputs, "fast")
     assert differences(case, outputs) == []
+    step, _ = run_program(program, case.inputs, "step")
+    assert fast.first_difference(step) is None
 
 
 @pytest.mark.parametrize(("name", "defines"), SHAPES, ids=str)
