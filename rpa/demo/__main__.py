@@ -63,11 +63,17 @@ def _options() -> argparse.Namespace:
 
 def _rtl(row: Measured, act: np.ndarray, weight: np.ndarray) -> str | None:
     """Compare one tile and four filters on both emulators and in RTL, on a machine of 4 x 4 PEs, whose simulator is soon built."""
-    print(f"\r{row.label} in RTL, every cycle compared ...  ", end="", file=sys.stderr, flush=True)
+    _progress(f"{row.label} in RTL, every cycle compared ...")
     program = assemble(ArrayConfig.preset(RTL_PRESET), row.act_bits, row.weight_bits, planes=PLANES, **RTL_TILE)
-    difference = rtl_difference(program, quantize_layer(act, weight, program), RTL_CORNER, RTL_FILTERS)
-    print("\r" + " " * 60 + "\r", end="", file=sys.stderr, flush=True)
+    difference = rtl_difference(program, quantize_layer(act, weight[RTL_FILTERS], program), RTL_CORNER)
+    _progress("")
     return difference
+
+
+def _progress(text: str) -> None:
+    """Show what is going on in one line, if somebody is watching."""
+    if sys.stderr.isatty():
+        print(f"\r{text:60}\r", end="", file=sys.stderr, flush=True)
 
 
 def _row(row: Measured, base: Measured, differences: dict[str, str | None]) -> Row:

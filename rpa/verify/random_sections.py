@@ -106,9 +106,10 @@ class Sections:
 
     def _registers(self, command: Command) -> list[Line]:
         """`reset` and the registers that differ, or now and then every register of the engine, in random order."""
-        rng, lines = self.rng, []
+        rng = self.rng
+        lines: list[Line] = []
         if command.name in ("sync", "seed"):
-            return []
+            return lines
         names = [name for name, value in command.registers.items() if value != REGISTER[name].reset]
         if command.name == "ctxld":
             names = list(command.registers)
