@@ -20,7 +20,7 @@ def write_port(addr_bits: int, bus_words: int) -> dict:
     At the end of a cycle with ``w_en`` the D = 2^``w_size`` words of the aligned block at word address ``w_addr`` become
     ``w_data[i mod bus_words]`` for word i of the memory row; the writer repeats the D words over ``w_data``.
     """
-    return {"w_en": In(1), "w_addr": In(addr_bits), "w_size": In(range(bus_words.bit_length())),
+    return {"w_en": In(1), "w_addr": In(addr_bits), "w_size": In(bits_for_count(bus_words.bit_length())),
             "w_data": In(data.ArrayLayout(WORDS, bus_words))}
 
 

@@ -91,7 +91,7 @@ def register_resets(engine: str) -> dict[str, int]:
 
 def log2_of(m: Module, name: str, value: Value, choices: tuple[int, ...]) -> Signal:
     """Signal ``name`` with the logarithm of ``value``, a power of two of ``choices``; 0 for anything else."""
-    result = Signal(range(max(choices).bit_length()), name=name)
+    result = Signal(bits_for_count(max(choices).bit_length()), name=name)
     with m.Switch(value):
         for choice in choices:
             with m.Case(choice):

@@ -57,7 +57,7 @@ class Load(wiring.Component):
             "line_en": Out(1), "line_addr": Out(bits_for_count(config.o_depth)), "uses_line": Out(1),
             "line_width": Out(5), "line_first": Out(bits_for_count(config.cols)), "line_words": In(words),
             "write_dest": Out(2), "write_en": Out(banks), "write_addr": Out(data.ArrayLayout(ADDRESSES, banks)),
-            "write_size": Out(range(bus.bit_length())), "write_data": Out(words),
+            "write_size": Out(bits_for_count(bus.bit_length())), "write_data": Out(words),
             "events": Out(events_layout(ext_read_words=bus, o_reads=config.cols, a_writes=config.rows * bus, w_writes=config.cols * bus,
                                         p_writes=config.cols * bus)),
         })

@@ -30,7 +30,7 @@ class Storage(wiring.Component):
             "a": In(bank_read(config.rows, config.a_depth)), "w": In(bank_read(config.cols, config.w_depth)),
             "p": In(param_read(config.cols, config.p_entries)), "o": In(bank_write(config.cols, config.o_depth)),
             "write_dest": In(2), "write_en": In(banks), "write_addr": In(data.ArrayLayout(ADDRESSES, banks)),
-            "write_size": In(range(bus.bit_length())), "write_data": In(words),
+            "write_size": In(bits_for_count(bus.bit_length())), "write_data": In(words),
             "ld_uses_line": In(1), "ld_en": In(1), "ld_addr": In(line_addr), "ld_width": In(5), "ld_first": In(first),
             "st_en": In(1), "st_addr": In(line_addr), "st_width": In(5), "st_first": In(first),
             "words": Out(words),

@@ -6,7 +6,7 @@ from amaranth import Const, Module, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.common import FAULT, WORD_BITS, fault, register_layout
+from hdl.common import FAULT, WORD_BITS, bits_for_count, fault, register_layout
 from isa.table import DESTS, REGISTERS
 
 ROW_BITS = 18
@@ -40,7 +40,7 @@ class Windows(wiring.Component):
         self.bus_words = config.bus_words
         super().__init__({
             "regs": In(register_layout("ld")), "dest": In(2), "row": In(ROW_BITS), "address": In(ADDRESSES),
-            "size": In(range(config.bus_words.bit_length())),
+            "size": In(bits_for_count(config.bus_words.bit_length())),
             "takes": Out(self.banks), "offset": Out(data.ArrayLayout(ADDRESSES, self.banks)), "fault": Out(FAULT),
         })
 
@@ -70,7 +70,7 @@ class Windows(wiring.Component):
 
     def _check(self, m: Module) -> None:
         beyond, crooked, addresses = Signal(self.banks), Signal(self.banks), []
-        low_mask, past = Signal(self.bus_words.bit_length() - 1), Signal(ADDRESSES)
+        low_mask, past = Signal(max(1, self.bus_words.bit_length() - 1)), Signal(ADDRESSES)
         with m.Switch(self.dest):
             for dest in DESTS:
                 with m.Case(dest.code):
