@@ -1,6 +1,6 @@
 // Runs one program on the Verilated machine: host port, external memory, lockstep records and log events.
 //
-//   driver CODE MEMORY LIMIT STALL_SEED RESULT [RECORDS|-] [EVENTS|-]
+//   driver CODE MEMORY LIMIT STALL_SEED RESULT [RECORDS|-] [EVENTS|-] [+ARGUMENT...]
 //
 // CODE: little-endian 32-bit words. MEMORY: the image, changed in place. LIMIT: cycle limit, 0 for none. STALL_SEED: 0 for
 // a memory that is always ready and answers after exactly MEM_LATENCY cycles, else the seed of random stalls. RESULT: uint64 words,
@@ -179,7 +179,8 @@ static void log_cycle(const Vrpa& top, uint64_t cycle, FILE* file) {
 
 class Bench {
   public:
-    Bench(const char* memory, uint64_t seed) : top_(&context_), memory_(map_memory(memory), seed) {
+    Bench(const char* memory, uint64_t seed, int argc, char** argv) : top_(&context_), memory_(map_memory(memory), seed) {
+        context_.commandArgs(argc, argv);
         top_.rst = 1;
         tick();
         top_.rst = 0;
@@ -246,7 +247,7 @@ int main(int argc, char** argv) {
     const uint64_t limit = std::strtoull(argv[3], nullptr, 10), seed = std::strtoull(argv[4], nullptr, 10);
     FILE* records = open_optional(argc > 6 ? argv[6] : nullptr);
     FILE* events = open_optional(argc > 7 ? argv[7] : nullptr);
-    auto bench = std::make_unique<Bench>(argv[2], seed);
+    auto bench = std::make_unique<Bench>(argv[2], seed, argc, argv);
     load(*bench, read_code(argv[1]), limit);
     for (unsigned waited = 0; !bench->top().running; ++waited) {
         if (waited > 8) return 3;

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
 import numpy as np
 
 from hdl.sim.errors import SimulatorError
+from hdl.sim.log import write_log
 from hdl.sim.model import simulator
 from isa.program import Program
 from isa.table import CORE_REGISTERS, COUNTERS
@@ -21,12 +23,12 @@ HANGS = 3
 
 
 def run(program: Program, memory: np.ndarray, *, max_cycles: int, log: TextIO | None = None, record: bool = False, stall_seed: int = 0,
-        executable: Path | None = None) -> Outcome:
+        executable: Path | None = None, options: Sequence[str] = ()) -> Outcome:
     """Run ``program`` on the Verilog of its configuration until it is done or a fault stops it.
 
     memory: uint8 (mem_bytes,), not changed.  max_cycles: the cycle limit, 0 for none.  record: with lockstep records.
     stall_seed: not 0 gives an external memory that stalls and answers late at random; then cycles differ from the manual.
-    executable: another build of the same ports (for tests with seeded bugs).
+    executable: another build of the same ports; options: its plus arguments (both for tests with seeded bugs).
     Raises SimulatorError if a tool is missing, or if the machine is still running after the limit.
     """
     config = ArrayConfig.from_dict(program.config)
@@ -35,17 +37,18 @@ def run(program: Program, memory: np.ndarray, *, max_cycles: int, log: TextIO | 
         folder = Path(name)
         np.array(program.code, dtype="<u4").tofile(folder / "code")
         np.ascontiguousarray(memory, dtype=np.uint8).tofile(folder / "memory")
-        command = [str(binary), "code", "memory", str(max_cycles), str(stall_seed), "result", "records" if record else "-", "events" if log else "-"]
+        command = [str(binary), "code", "memory", str(max_cycles), str(stall_seed), "result",
+                   "records" if record else "-", "-" if log is None else "events",
+                   *options]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode == HANGS:
             raise SimulatorError(f"`{program.name}`: the RTL is still running past its limit of {max_cycles} cycles: a defect of the RTL")
         if done.returncode:
             raise SimulatorError(f"`{program.name}`: the simulator ended with status {done.returncode}: {done.stderr.strip()}")
+        outcome = _outcome(folder, config, record)
         if log is not None:
-            from hdl.sim.log import write_log
-
-            write_log(log, program, config, folder / "events")
-        return _outcome(folder, config, record)
+            write_log(log, program, config, folder / "events", outcome.cycles, outcome.fault)
+        return outcome
 
 
 def _outcome(folder: Path, config: ArrayConfig, record: bool) -> Outcome:

