@@ -15,8 +15,6 @@ from rpa.arch.rounding import (
     MULTIPLIER_MAX,
     STOCHASTIC,
     round_shift,
-    saturate,
-    saturate32,
     shift_is_legal,
     sign_extend,
     unsaturated_value,
@@ -34,8 +32,9 @@ from rpa.emu.fast.timeline import Tally
 NO_BASES = {"base": 0, "param": 0, "acc0": 0, "row0": 0, "pre": 0, "round": 0, "zp": 0, "lo": 0, "hi": 0}
 _SHIFT_MASK = 0x7F
 """Of the entry's word 5, the bits that hold the shift."""
-_sign_extend, _unsaturated, _saturate, _saturate32, _round_shift, _shift_is_legal, _lfsr_seed = (
-    plain(function) for function in (sign_extend, unsaturated_value, saturate, saturate32, round_shift, shift_is_legal, lfsr_seed))
+_INT32 = np.iinfo(np.int32)
+_sign_extend, _unsaturated, _round_shift, _shift_is_legal, _lfsr_seed = (
+    plain(function) for function in (sign_extend, unsaturated_value, round_shift, shift_is_legal, lfsr_seed))
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,11 +71,22 @@ def plan_drain(r: Registers) -> Plan:
     return Plan(entries, words, source, target + low, low, low + int(target.max()), np.tile(ends, r.rows))
 
 
+@dataclass(frozen=True, eq=False)
+class Entries:
+    """Parameter entries of a drain, each int64 (accs, lanes, cols)."""
+
+    bias: np.ndarray
+    multiplier: np.ndarray
+    shift: np.ndarray
+
+
 class Drain:
     """The `dr` engine's datapath."""
 
     def __init__(self, state: State) -> None:
         self.state = state
+        self._known_entries: dict[tuple[Plan, int], Entries] = {}
+        self._entries_version = -1
 
     def start(self, command: Command, cycle: int, tally: Tally) -> tuple[Access, ...]:
         """Do a `drain` or `seed`; returns what the command touches."""
@@ -96,18 +106,18 @@ class Drain:
         values, saturated = self._quantize(r, plan, state.acc[bank, r.acc0:r.acc0 + r.accs, r.row0:r.row0 + r.rows])
         count = saturated.shape[0] * saturated.shape[1]
         state.o[plan.target + base] = _packed(values, 16 if r.raw else r.bits, plan.words).take(plan.source, axis=0)
-        self._count(plan, saturated, cycle, count, tally)
+        self._count(r, plan, saturated, cycle, count, tally)
         end = cycle + count
         return (Access(f"acc{bank}", False, cycle + 1, end),
                 Access("p", False, cycle + 1, end + 1, r.param * PARAM_WORDS, (top + 1) * PARAM_WORDS - 1),
                 Access("o", True, cycle + 1 + DR_DEPTH, end + DR_DEPTH, base + plan.low, base + plan.high, lambda: plan.target + base))
 
-    def _count(self, plan: Plan, saturated: np.ndarray, cycle: int, count: int, tally: Tally) -> None:
+    def _count(self, r: Registers, plan: Plan, saturated: np.ndarray, cycle: int, count: int, tally: Tally) -> None:
         cols = self.state.config.cols
         tally.add(COUNTER["rq_elements"], cycle + 1, count, cols)
-        tally.add(COUNTER["rq_saturations"], cycle + 1 + DR_DEPTH - 1, count, int(saturated.sum()), saturated.sum(axis=-1).ravel())
-        writes = plan.word_ends * cols
-        tally.add(COUNTER["o_writes"], cycle + 1 + DR_DEPTH, count, int(writes.sum()), writes)
+        shares = saturated.sum(axis=-1).ravel() if tally.keep else plan.word_ends
+        tally.add(COUNTER["rq_saturations"], cycle + 1 + DR_DEPTH - 1, count, int(np.count_nonzero(saturated)), shares)
+        tally.add(COUNTER["o_writes"], cycle + 1 + DR_DEPTH, count, plan.words * r.rows * cols, plan.word_ends * cols if tally.keep else shares)
 
     def _quantize(self, r: Registers, plan: Plan, acc: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Results and whether a limit changed them, both (rows, accs * lanes, cols), in the order of the visits.
@@ -117,25 +127,36 @@ class Drain:
         config, lanes = self.state.config, 1 if r.raw else r.lanes
         width = config.acc_bits // lanes
         acc = acc.transpose(1, 0, 2)
-        parts = np.stack([_sign_extend(acc >> (lane * width), width) for lane in range(lanes)], axis=2)
-        fields = self.state.p.reshape(-1, PARAM_WORDS, config.cols)[plan.entries[:, :lanes] + r.param].astype(np.int64)
-        bias = _sign_extend(fields[:, :, 0] | fields[:, :, 1] << 16 | fields[:, :, 2] << 32, BIAS_BITS)
-        exact = _unsaturated(parts, bias, r.pre, width)
-        v = _saturate32(exact)
+        parts = acc[:, :, None] if lanes == 1 else np.stack([_sign_extend(acc >> (lane * width), width) for lane in range(lanes)], axis=2)
+        entries = self._entries(plan, r.param, lanes)
+        exact = _unsaturated(parts, entries.bias, r.pre, width)
+        v = np.clip(exact, _INT32.min, _INT32.max)
         shape = (acc.shape[0], -1, acc.shape[2])
         noise = self._draw(plan.word_ends.size) if r.round == STOCHASTIC else np.zeros(1, dtype=np.int64)
         if r.raw:
             halves = np.stack((v, v >> 16), axis=3)
             cut = np.stack((exact != v, np.zeros_like(v, dtype=bool)), axis=3)
             return (halves & 0xFFFF).astype(np.uint16).reshape(shape), cut.reshape(shape)
-        shift = fields[:, :, 5] & _SHIFT_MASK
-        if not _shift_is_legal(shift, r.round).all():
+        if not _shift_is_legal(entries.shift, r.round).all():
             raise NeedStepping("a requantization shift is out of range")
-        multiplier = (fields[:, :, 3] | fields[:, :, 4] << 16) & MULTIPLIER_MAX
         noise = noise.reshape(v.shape if r.round == STOCHASTIC else 1)
-        scaled = _round_shift(v * multiplier, shift, r.round, noise) + r.zp
-        q = _saturate(scaled, r.lo, r.hi)
-        return (q & 0xFFFF).astype(np.uint16).reshape(shape), ((exact != v) | (scaled != q)).reshape(shape)
+        scaled = _round_shift(v * entries.multiplier, entries.shift, r.round, noise) + r.zp
+        q = np.minimum(np.maximum(scaled, r.lo), r.hi)
+        return q.astype(np.uint16).reshape(shape), ((exact != v) | (scaled != q)).reshape(shape)
+
+    def _entries(self, plan: Plan, param: int, lanes: int) -> Entries:
+        """The entries that a drain uses, kept until a P bank is written."""
+        state = self.state
+        if self._entries_version != state.p_version:
+            self._known_entries.clear()
+            self._entries_version = state.p_version
+        entries = self._known_entries.get((plan, param))
+        if entries is None:
+            words = state.p.reshape(-1, PARAM_WORDS, state.config.cols)[plan.entries[:, :lanes] + param].astype(np.int64)
+            entries = self._known_entries[plan, param] = Entries(
+                bias=_sign_extend(words[:, :, 0] | words[:, :, 1] << 16 | words[:, :, 2] << 32, BIAS_BITS),
+                multiplier=(words[:, :, 3] | words[:, :, 4] << 16) & MULTIPLIER_MAX, shift=words[:, :, 5] & _SHIFT_MASK)
+        return entries
 
     def _draw(self, count: int) -> np.ndarray:
         """(count, cols) LFSR states for the next elements of every column; moves the registers on."""

@@ -120,6 +120,7 @@ class Load:
         base = wrapped_base(r.base, plan.low, plan.high, bank.shape[0])
         if base is None or not plan.aligned or base % words:
             raise NeedStepping("an ld writes outside its bank or unaligned")
+        self.state.p_version += store == "p"
         banks = bank.shape[1]
         low = base + plan.low
         flat = bank.reshape(-1)[low * banks:]

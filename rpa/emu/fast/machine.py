@@ -10,6 +10,7 @@ import numpy as np
 from isa.program import Program
 from rpa.arch.config import ArrayConfig
 from rpa.arch.outcome import Outcome
+from rpa.emu.fast.blas import one_thread
 from rpa.emu.fast.checks import contradiction
 from rpa.emu.fast.clock import span_of
 from rpa.emu.fast.decode import decode
@@ -70,7 +71,8 @@ def execute(program: Program, memory: np.ndarray, *, max_cycles: int) -> FastRun
     state = State(config, memory)
     timeline = Timeline(decode(program.code, config), config, Machine(state), max_cycles or UNLIMITED)
     try:
-        timeline.run()
+        with one_thread():
+            timeline.run()
     except NeedStepping as reason:
         state.undo()
         from rpa.emu import step  # compiled on first use, and most programs never need it

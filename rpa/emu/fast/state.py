@@ -24,6 +24,8 @@ class State:
         self.a = np.zeros((config.a_depth, rows), dtype=np.uint16)
         self.w = np.zeros((config.w_depth, cols), dtype=np.uint16)
         self.p = np.zeros((config.p_entries * PARAM_WORDS, cols), dtype=np.uint16)
+        self.p_version = 0
+        """Counts the commands that wrote the P banks."""
         self.o = np.zeros((config.o_depth, cols), dtype=np.uint16)
         self.acc = np.zeros((ACC_BANKS, ACC_INDEX_COUNT, rows, cols), dtype=np.int64)
         self.contexts = np.zeros((config.ctx_slots, rows, cols), dtype=np.uint32)
