@@ -5,7 +5,6 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.common import WORD_BITS
-from hdl.dot import WIDTH_LAYOUT
 from isa.table import CONTEXT_FIELDS, PE_OPS
 
 DIGIT = 2
@@ -60,19 +59,21 @@ class LaneAdder(wiring.Component):
 
 
 class Alu(wiring.Component):
-    """Result of every PE operation that has one, and the two comparisons. Combinational.
+    """Result of every PE operation, and the two comparisons. Combinational.
 
-    op: a code of `isa.table.PE_OPS`; ``result`` is 0 for those without a result. product: ``mul``'s result. ``equal`` and
-    ``less`` compare 16 bits and are valid for ``ceq`` and ``clt``.
+    op: a code of `isa.table.PE_OPS`. low, high: halves of the dot unit's products, or of its shift; ``result`` is ``low`` for
+    `mac`, `macl`, `mul` and `shl`, ``high`` for `shr` and `sra`, and 0 for operations without a result. ``equal`` and ``less`` compare 16 bits
+    and are valid for `ceq` and `clt`. ``cut[k]``: a lane ends below digit k + 1.
     """
 
     op: In(OP_BITS)
     x: In(WORD_BITS)
     y: In(WORD_BITS)
-    product: In(WORD_BITS)
+    low: In(WORD_BITS)
+    high: In(WORD_BITS)
     flag: In(1)
     is_signed: In(1)
-    width: In(WIDTH_LAYOUT)
+    cut: In(DIGITS - 1)
     result: Out(WORD_BITS)
     equal: Out(1)
     less: Out(1)
@@ -80,47 +81,45 @@ class Alu(wiring.Component):
     def _add(self, m: Module) -> LaneAdder:
         """The adder: x + y, x - y (also to compare) or 0 - x; the top bit of signed lanes flipped so that they compare as unsigned."""
         m.submodules.adder = adder = LaneAdder()
-        negate, whole, subtract = is_op(self.op, "abs"), is_op(self.op, "ceq", "clt"), ~is_op(self.op, "add")
-        cut = Cat(borders(self.width)) & ~whole.replicate(DIGITS - 1)
-        top = Cat(Cat(Const(0, DIGIT - 1), end) for end in (*cut, Const(1)))
-        flip = top & (self.is_signed | negate).replicate(WORD_BITS)
+        negate, subtract, flips, whole = Signal(), Signal(), Signal(), Signal()
+        m.d.comb += [negate.eq(is_op(self.op, "abs")), subtract.eq(~is_op(self.op, "add")), flips.eq(self.is_signed | negate),
+                     whole.eq(is_op(self.op, "ceq", "clt")), adder.cut.eq(self.cut & ~whole.replicate(DIGITS - 1))]
+        flip = Cat(Cat(Const(0, DIGIT - 1), end & flips) for end in (*adder.cut, Const(1)))
         m.d.comb += [
             adder.a.eq((self.x & ~negate.replicate(WORD_BITS)) ^ flip),
             adder.b.eq(Mux(negate, self.x, self.y) ^ flip ^ subtract.replicate(WORD_BITS)),
-            adder.subtract.eq(subtract), adder.cut.eq(cut),
-            self.less.eq(~adder.carry[-1]), self.equal.eq(adder.total == 0),
+            adder.subtract.eq(subtract), self.less.eq(~adder.carry[-1]), self.equal.eq(adder.total == 0),
         ]
         return adder
 
-    def _pick(self, adder: LaneAdder) -> Value:
-        """x, y or the adder's total per lane: mov, sel, min, max and abs."""
-        less = [~adder.carry[-1]]
-        for digit in range(DIGITS - 2, -1, -1):
-            less.insert(0, Mux(adder.cut[digit], ~adder.carry[digit], less[0]))
-        smaller, fixed = is_op(self.op, "min", "abs"), is_op(self.op, "mov") | (is_op(self.op, "sel") & self.flag)
-        compares = is_op(self.op, "min", "max", "abs")
-        invert = Mux(compares, ~smaller, fixed)
-        # abs: 0 < x takes x, like min: x < y takes x
-        take_x = Cat(((bit & compares) ^ invert).replicate(DIGIT) for bit in less)
-        other = Mux(is_op(self.op, "abs"), adder.total, self.y)
-        return (self.x & take_x) | (other & ~take_x)
-
-    def _shift(self) -> Value:
-        left, fill = is_op(self.op, "shl"), is_op(self.op, "sra") & self.x[-1]
-        forward = Mux(left, self.x[::-1], self.x)
-        shifted = (Cat(forward, fill).as_signed() >> self.y[:4])[:WORD_BITS]
-        return Mux(left, shifted[::-1], shifted)
+    def _less_lanes(self, m: Module, adder: LaneAdder) -> Value:
+        """For each digit: x < y (`abs`: 0 < x) in its lane."""
+        less = Signal(DIGITS)
+        m.d.comb += less[-1].eq(~adder.carry[-1])
+        for digit in range(DIGITS - 1):
+            m.d.comb += less[digit].eq(Mux(adder.cut[digit], ~adder.carry[digit], less[digit + 1]))
+        return less
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        adder = self._add(m)
-        groups = (
-            (("add", "sub"), adder.total), (("mov", "sel", "min", "max", "abs"), self._pick(adder)), (("mul",), self.product),
-            (("and",), self.x & self.y), (("or",), self.x | self.y), (("xor",), self.x ^ self.y),
-            (("shl", "shr", "sra"), self._shift()),
-        )
-        with m.Switch(self.op):
-            for names, value in groups:
-                with m.Case(*(OP_CODE[name] for name in names)):
-                    m.d.comb += self.result.eq(value)
+        op, adder = self.op, self._add(m)
+        less = self._less_lanes(m, adder)
+        compares, takes_less, takes_x, takes_y = Signal(), Signal(), Signal(), Signal()
+        both, one = Signal(), Signal()
+        m.d.comb += [
+            compares.eq(is_op(op, "min", "max", "abs")), takes_less.eq(is_op(op, "min", "abs")),
+            takes_x.eq(is_op(op, "mov") | (is_op(op, "sel") & self.flag)), takes_y.eq(is_op(op, "sel") & ~self.flag),
+            both.eq(~is_op(op, "xor", "nop", "ceq", "clt")), one.eq(is_op(op, "or", "xor")),
+        ]
+        sums, products = is_op(op, "add", "sub"), is_op(op, "mac", "macl", "mul", "shl", "shr", "sra")
+        right = is_op(op, "shr", "sra")
+        for digit in range(DIGITS):
+            # Bits that are 1 in both words, in x alone, in y alone: kept or not.
+            x_less = less[digit] == takes_less
+            keep_x, keep_y, total = (Signal(name=f"{name}{digit}") for name in ("keep_x", "keep_y", "total"))
+            m.d.comb += [keep_x.eq(one | takes_x | (compares & x_less)), keep_y.eq(one | takes_y | (compares & ~x_less)),
+                         total.eq(sums | (is_op(op, "abs") & ~less[digit]))]
+            x, y, added, low, high = (word.word_select(digit, DIGIT) for word in (self.x, self.y, adder.total, self.low, self.high))
+            logic = (x & y & both.replicate(DIGIT)) | (x & ~y & keep_x.replicate(DIGIT)) | (~x & y & keep_y.replicate(DIGIT))
+            m.d.comb += self.result.word_select(digit, DIGIT).eq(Mux(products, Mux(right, high, low), Mux(total, added, logic)))
         return m

@@ -6,9 +6,9 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hdl.accumulators import LUT_RAM, Accumulators, acc_control
-from hdl.alu import Alu, is_op
+from hdl.alu import DIGIT, DIGITS, Alu, borders, is_op
 from hdl.common import WORD_BITS, bits_for_count
-from hdl.dot import WIDTH_LAYOUT, Dot
+from hdl.dot import ONE_LANE, POWER_BITS, WIDTH_LAYOUT, Dot
 from hdl.spread import Spread, by_width
 from isa.table import CONTEXT_FIELDS, PE_CONDS, PE_DESTS, PE_OPS, PE_REGISTERS, PE_ROUTES, PE_SOURCES
 from rpa.arch.config import ArrayConfig
@@ -97,13 +97,19 @@ class Pe(wiring.Component):
         return operands
 
     def _compute(self, m: Module, context: data.View, x: Value, y: Value, flag: Value) -> tuple[Dot, Alu]:
-        control = self.control
+        """Dot unit and ALU. A shift is a 16-bit product with a power of two; a right shift leaves its result in the high half."""
+        control, op = self.control, context.op
         m.submodules.dot = dot = Dot()
         m.submodules.alu = alu = Alu()
+        right, shift, places = Signal(), Signal(), Signal(POWER_BITS.bit_length())
+        amount = y[:WORD_BITS.bit_length() - 1]
         m.d.comb += [
-            dot.x.eq(x), dot.y.eq(y), dot.width.eq(control.width), dot.x_signed.eq(control.a_signed), dot.y_signed.eq(control.w_signed),
-            alu.x.eq(x), alu.y.eq(y), alu.width.eq(control.width), alu.is_signed.eq(control.a_signed), alu.op.eq(context.op),
-            alu.flag.eq(flag), alu.product.eq(dot.low_halves()),
+            right.eq(is_op(op, "shr", "sra")), shift.eq(right | is_op(op, "shl")), places.eq(Mux(right, WORD_BITS - amount, amount)),
+            dot.x.eq(x), dot.y.eq(y), dot.shift.eq(shift), dot.power.eq(1 << places),
+            dot.width.eq(Mux(shift, ONE_LANE, control.width.as_value())),
+            dot.x_signed.eq(Mux(shift, is_op(op, "sra"), control.a_signed)), dot.y_signed.eq(control.w_signed),
+            alu.x.eq(x), alu.y.eq(y), alu.cut.eq(Cat(borders(control.width))), alu.is_signed.eq(control.a_signed), alu.op.eq(op),
+            alu.flag.eq(flag), alu.low.eq(dot.low), alu.high.eq(dot.high),
         ]
         return dot, alu
 
@@ -112,16 +118,19 @@ class Pe(wiring.Component):
         control, op = self.control, context.op
         m.submodules.spread = spread = Spread(self.config.acc_bits)
         store, add = context.dst == DEST["acc"], context.dst == DEST["acca"]
-        is_mac = is_op(op, *ACC_OPS)
+        is_mac, sums, writes = is_op(op, *ACC_OPS), Signal(), Signal()
+        fill = Signal(DIGITS)
         m.d.comb += [
-            spread.dot.eq(dot.out), spread.result.eq(alu.result), spread.width.eq(control.width), spread.is_signed.eq(control.a_signed),
-            spread.take_result.eq(~is_mac), spread.split.eq(is_op(op, "macl")),
-            self.acc_use.eq(self.row_active & self.col_active & (is_mac | store | add)),
+            # The sum of narrow products is one wide lane; so is a 16-bit product.
+            sums.eq(is_op(op, "mac") & ~control.width.b16), writes.eq(is_mac | store | add),
+            spread.width.eq(control.width.as_value() | Mux(sums, ONE_LANE, 0)),
+            spread.low.eq(Mux(sums, dot.total, alu.result)), spread.is_signed.eq(control.a_signed | (is_mac & control.w_signed)),
+            self.acc_use.eq(self.row_active & self.col_active & writes),
+            fill[-1].eq(alu.result[-1]),
+            *(fill[k].eq(Mux(end, alu.result[DIGIT * k + 1], fill[k + 1])) for k, end in enumerate(borders(control.width))),
+            spread.high.eq(Mux(sums, dot.total >> WORD_BITS, Mux(is_mac, dot.high, Cat((bit & control.a_signed).replicate(DIGIT) for bit in fill)))),
         ]
-        m.d.sync += [
-            acc.value.eq(spread.value), acc.write.eq(run & (is_mac | store | add)), acc.clear.eq(control.first | store),
-            acc.split.eq(~is_op(op, "mac")),
-        ]
+        m.d.sync += [acc.value.eq(spread.value), acc.write.eq(run & writes), acc.clear.eq(control.first | store), acc.split.eq(~is_op(op, "mac"))]
 
     def _route(self, m: Module, context: data.View, x: Value, result: Value, run: Value) -> None:
         taken = {"result": result, "x": x, "a": self.a, **{name: getattr(self, name) for name in NEIGHBOURS}, "hold": self.out}
@@ -147,7 +156,8 @@ class Pe(wiring.Component):
         with m.If(run & is_op(context.op, "ceq", "clt")):
             m.d.sync += flag.eq(Mux(is_op(context.op, "ceq"), alu.equal, alu.less))
         self._accumulate(m, acc, context, dot, alu, run)
-        self._route(m, context, x, alu.result, run)
+        result = alu.result & ~is_op(context.op, *ACC_OPS).replicate(WORD_BITS)
+        self._route(m, context, x, result, run)
         if self.with_debug:
             self._signatures(m, acc, write, flag)
         return m

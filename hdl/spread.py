@@ -1,17 +1,15 @@
-"""From products or ALU results to the value that goes into the accumulator: lanes moved apart to accumulator lanes."""
-
-from collections.abc import Sequence
+"""From packed lanes to the value that goes into the accumulator: lanes moved apart and extended to accumulator lanes."""
 
 from amaranth.hdl import Cat, Module, Mux, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.common import WORD_BITS
-from hdl.dot import WIDTH_LAYOUT, dot_outputs
+from hdl.dot import WIDTH_LAYOUT
 
 
 def extend(value: Value, bits: int) -> Value:
-    """Low ``bits`` bits of a value, extended as its own signedness says."""
+    """Low ``bits`` bits of a value, extended by its top bit."""
     if len(value) >= bits:
         return value[:bits]
     return Cat(value, value[-1].replicate(bits - len(value)))
@@ -23,32 +21,24 @@ def by_width(width: data.View, b2: Value, b4: Value, b8: Value, b16: Value) -> V
 
 
 class Spread(wiring.Component):
-    """Value of ``acc_bits`` for the ACC stage. Combinational.
+    """Value of ``acc_bits`` for the ACC stage: each lane in a lane of acc_bits/lanes bits. Combinational.
 
-    take_result: the lanes of ``result``, extended as ``is_signed`` says, each into a lane of acc_bits/lanes bits.
-    Otherwise ``split``: the lane products, likewise; or else their sum.
+    ``width.b16`` goes before the other widths. A lane is twice as wide as ``width`` says: its low half stands in ``low``, its high half in
+    ``high``, both packed. With ``is_signed`` it is
+    extended by its top bit, otherwise by 0.
     """
 
     def __init__(self, acc_bits: int) -> None:
         self.acc_bits = acc_bits
-        super().__init__({
-            "dot": In(dot_outputs()), "result": In(WORD_BITS), "width": In(WIDTH_LAYOUT), "is_signed": In(1),
-            "take_result": In(1), "split": In(1), "value": Out(acc_bits),
-        })
+        super().__init__({"low": In(WORD_BITS), "high": In(WORD_BITS), "width": In(WIDTH_LAYOUT), "is_signed": In(1), "value": Out(acc_bits)})
 
-    def _lanes(self, lanes: Sequence[Value]) -> Value:
-        return Cat(extend(lane, self.acc_bits // len(lanes)) for lane in lanes)
-
-    def _result_lanes(self, count: int) -> Value:
-        bits = WORD_BITS // count
-        lanes = [self.result.word_select(k, bits) for k in range(count)]
-        return self._lanes([Cat(lane, lane[-1] & self.is_signed) for lane in lanes])
+    def _lanes(self, bits: int) -> Value:
+        count = WORD_BITS // bits
+        lanes = [Cat(self.low.word_select(k, bits), self.high.word_select(k, bits)) for k in range(count)]
+        return Cat(extend(Cat(lane, lane[-1] & self.is_signed), self.acc_bits // count) for lane in lanes)
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        dot = self.dot
-        total = extend(dot.total, self.acc_bits)
-        products = by_width(self.width, self._lanes(list(dot.p2)), self._lanes(list(dot.p4)), self._lanes([dot.p16[:17], dot.p8[:17]]), total)
-        results = by_width(self.width, *(self._result_lanes(count) for count in (8, 4, 2, 1)))
-        m.d.comb += self.value.eq(Mux(self.take_result, results, Mux(self.split, products, total)))
+        narrower = by_width(self.width, *(self._lanes(bits) for bits in (2, 4, 8)), self._lanes(16))
+        m.d.comb += self.value.eq(Mux(self.width.b16, self._lanes(16), narrower))
         return m
