@@ -59,26 +59,30 @@ if HAVE_NUMBA:
 _MARKED: set[Callable[..., Any]] = set()
 
 
+def _compile(function: Callable[..., Any], **options: bool) -> Callable[..., Any]:
+    _MARKED.add(function)
+    return numba.njit(cache=True, error_model="numpy", **options)(function) if HAVE_NUMBA else function
+
+
 def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile ``function`` on its first call and cache the machine code; without numba return it as it is."""
-    _MARKED.add(function)
-    return numba.njit(cache=True, error_model="numpy")(function) if HAVE_NUMBA else function
+    return _compile(function)
+
+
+def jit_entry(function: Callable[..., Any]) -> Callable[..., Any]:
+    """:func:`jit` for functions that allocate no arrays: they count no references, which costs more than the work itself
+    where many arrays are passed. The caller in Python keeps the arrays alive."""
+    return _compile(function, _nrt=False)
 
 
 def inner(function: Callable[..., Any]) -> Callable[..., Any]:
-    """:func:`jit` for functions that only compiled functions call: nothing is generated to call them from Python."""
-    _MARKED.add(function)
-    return _inner(function) if HAVE_NUMBA else function
+    """:func:`jit_entry` for functions that only compiled functions call: nothing is generated to call them from Python."""
+    return _compile(function, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
     """:func:`inner` for functions whose arguments are costly to pass: their code goes into the caller."""
-    _MARKED.add(function)
-    return _inner(function, forceinline=True) if HAVE_NUMBA else function
-
-
-def _inner(function: Callable[..., Any], **options: bool) -> Callable[..., Any]:
-    return numba.njit(cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(function)
+    return _compile(function, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)
 
 
 def source_of(function: Callable[..., Any]) -> Callable[..., Any]:

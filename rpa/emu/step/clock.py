@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rpa.arch.jit import inlined, inner, jit
+from rpa.arch.jit import inlined, inner, jit_entry
 from rpa.emu.step import layout as L
 from rpa.emu.step.common import raise_fault
 from rpa.emu.step.core import core_cycle
@@ -119,7 +119,7 @@ def clock(s, code, m):
         raise_fault(s, L.RANK_LIMIT, L.CYCLE_LIMIT, start_pc, s[L.LIMIT])
 
 
-@jit
+@jit_entry
 def run_cycles(s, code, m, cycles, records, events):
     """Up to ``cycles`` cycles, until the machine is done, faults, or a buffer is full.
 
