@@ -165,3 +165,14 @@ def test_log_is_collected_on_request(backend: str) -> None:
     inputs = gemm_inputs(program)
     assert rpa.run(program, inputs, backend).log == ()
     assert len(rpa.run(program, inputs, backend, log=True).log) > len(program.code)
+
+
+@pytest.mark.rtl
+@pytest.mark.usefixtures("verilator")
+@pytest.mark.xdist_group("rtl-tiny")
+def test_the_rtl_gives_the_same_result() -> None:
+    program = gemm()
+    inputs = gemm_inputs(program)
+    rtl, fast = rpa.run(program, inputs, "rtl", log=True), rpa.run(program, inputs, "fast", log=True)
+    assert np.array_equal(rtl.outputs["out"], gemm_expected(inputs))
+    assert (rtl.figures(), rtl.log) == (fast.figures(), fast.log)
