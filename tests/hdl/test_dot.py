@@ -11,13 +11,13 @@ CORNERS = (0, 1, 2, 0x7FFF, 0x8000, 0x8001, 0xFFFF, 0x5555, 0xAAAA, 0x00FF, 0xFF
 
 @pytest.fixture(scope="module")
 def dot(tmp_path_factory):
-    """Columns in: x, y, {y_signed, x_signed}, width. Columns out: total, p16, p8, p4 packed 9 bits each, p2 packed 5 each, mul."""
+    """Columns in: x, y, {power, shift, y_signed, x_signed}, width. Columns out: low halves, high halves, sum."""
     def build(m, inputs):
         m.submodules.dot = unit = Dot()
-        x, y, signs, width = inputs
-        m.d.comb += [unit.x.eq(x), unit.y.eq(y), unit.x_signed.eq(signs[0]), unit.y_signed.eq(signs[1]), unit.width.eq(width >> 1)]
-        out = unit.out
-        return [out.total, out.p16, out.p8, out.p4.as_value(), out.p2.as_value(), unit.low_halves()]
+        x, y, how, width = inputs
+        m.d.comb += [unit.x.eq(x), unit.y.eq(y), unit.x_signed.eq(how[0]), unit.y_signed.eq(how[1]), unit.shift.eq(how[2]),
+                     unit.power.eq(how[3:]), unit.width.eq(width >> 1)]
+        return [unit.low, unit.high, unit.total]
     return Compiled(tmp_path_factory.mktemp("dot"), 4, build)
 
 
@@ -28,25 +28,18 @@ def lanes(words: np.ndarray, width: int, is_signed: bool) -> np.ndarray:
     return values - (values >> (width - 1) << width) if is_signed else values
 
 
-def field(column: np.ndarray, bits: int, index: int = 0) -> np.ndarray:
-    """Signed field ``index`` of ``bits`` bits in a uint64 column."""
-    raw = (column >> np.uint64(bits * index)).astype(np.int64) & ((1 << bits) - 1)
-    return raw - (raw >> (bits - 1) << bits)
-
-
 def check(dot, x: np.ndarray, y: np.ndarray, width: int) -> None:
-    """Compare every output that is valid at ``width``, in all four combinations of signs."""
+    """Compare both halves of every lane product, and the sum, in all four combinations of signs."""
+    places = np.arange(0, 16, width)
     for signs in range(4):
         columns = np.broadcast_arrays(x, y, signs, width)
-        out = dot(np.stack(columns, axis=1).astype(np.uint64))
+        out = dot(np.stack(columns, axis=1).astype(np.uint64)).astype(np.int64)
         product = lanes(x, width, bool(signs & 1)) * lanes(y, width, bool(signs & 2))
-        np.testing.assert_array_equal(out[:, 0].astype(np.int64), product.sum(axis=1), f"sum at {width} bits, signs {signs}")
-        low = ((product & ((1 << width) - 1)) << np.arange(0, 16, width)).sum(axis=1)
-        np.testing.assert_array_equal(out[:, 5].astype(np.int64), low, f"mul at {width} bits, signs {signs}")
-        for lane in range(16 // width):
-            got = {16: lambda k: out[:, 1].astype(np.int64), 8: lambda k: out[:, 1 + k].astype(np.int64),
-                   4: lambda k: field(out[:, 3], 9, k), 2: lambda k: field(out[:, 4], 5, k)}[width](lane)
-            np.testing.assert_array_equal(got, product[:, lane], f"lane {lane} at {width} bits, signs {signs}")
+        for column, half in enumerate(("low", "high")):
+            expected = ((product >> column * width & ((1 << width) - 1)) << places).sum(axis=1)
+            np.testing.assert_array_equal(out[:, column], expected, f"{half} halves at {width} bits, signs {signs}")
+        if width < 16:
+            np.testing.assert_array_equal(out[:, 2], product.sum(axis=1), f"sum at {width} bits, signs {signs}")
 
 
 @pytest.mark.rtl
@@ -85,3 +78,14 @@ def test_16_bit_corners_and_random_words(dot):
     x = np.concatenate([corner_x.ravel(), rng.integers(0, 1 << 16, 50_000)])
     y = np.concatenate([corner_y.ravel(), rng.integers(0, 1 << 16, 50_000)])
     check(dot, x, y, 16)
+
+
+@pytest.mark.rtl
+def test_a_power_of_two_shifts_the_word(dot):
+    words = np.concatenate([np.array(CORNERS), np.random.default_rng(1).integers(0, 1 << 16, 500)])
+    for is_signed in (0, 1):
+        values = lanes(words, 16, bool(is_signed))[:, 0]
+        for places in range(17):
+            columns = np.broadcast_arrays(words, 0xABCD, is_signed | 4 | (1 << places) << 3, 16)
+            out = dot(np.stack(columns, axis=1).astype(np.uint64)).astype(np.int64)
+            np.testing.assert_array_equal(out[:, 0] | out[:, 1] << 16, (values << places) & 0xFFFF_FFFF)
