@@ -47,7 +47,7 @@ bench: $(COMPILED)
 
 SOAK_MINUTES ?= 10
 soak: $(COMPILED)
-	RPA_SOAK_MINUTES=$(SOAK_MINUTES) $(BIN)/python -m pytest -m soak
+	$(BIN)/python -m rpa.verify.soak --minutes $(SOAK_MINUTES)
 
 clean:
 	rm -rf $(VENV) build

@@ -38,6 +38,7 @@ VIEWS = {
     "emboss": lambda output: _signed(output, "emboss"),
     "red - green": lambda output: _signed(output, "red - green", 1.5),
 }
+SMALL_DPI = 72
 OVERVIEW = ("blur", "sharpen", "edges (Sobel)")
 
 
@@ -77,8 +78,10 @@ def draw_width(measured: Measured, photo: np.ndarray, path: Path) -> None:
     plt.close(figure)
 
 
-def draw_overview(rows: Sequence[Measured], path: Path, *, dpi: int = 72) -> None:
-    """Three results (down) at every pair of widths (across)."""
+def draw_overview(rows: Sequence[Measured], path: Path) -> None:
+    """Three results (down) at every pair of widths (across), with a palette, as README shows it (docs/widths.png)."""
+    from PIL import Image
+
     plt = _pyplot()
     figure, axes = plt.subplots(len(OVERVIEW), len(rows), figsize=(1.75 * len(rows), 6.1), layout="constrained")
     for column, measured in enumerate(rows):
@@ -88,8 +91,11 @@ def draw_overview(rows: Sequence[Measured], path: Path, *, dpi: int = 72) -> Non
         axes[0, column].set_title(f"{measured.label}\n{speed:.2f}x speed\nerror {_percent(measured)}", fontsize=10)
     for line, name in enumerate(OVERVIEW):
         axes[line, 0].set_ylabel(name)
-    figure.savefig(path, dpi=dpi, pil_kwargs={"optimize": True})
+    figure.savefig(path, dpi=SMALL_DPI)
     plt.close(figure)
+    with Image.open(path) as picture:
+        small = picture.convert("RGB").quantize(256)
+    small.save(path, optimize=True)
 
 
 def draw_bars(rows: Sequence[Measured], path: Path) -> None:
