@@ -90,16 +90,13 @@ class Load(wiring.Component):
         return partial | (from_o & (narrow | (shadow.unit > cols)))
 
     def _visits(self, m: Module, front: EngineFront, windows: Windows, pending: Queue, source):
-        """Walk rows and units; check and ask. Returns the pending item of this cycle's visit and its strobe."""
-        regs, shadow, command, config = front.regs, front.shadow, front.command, self.config
+        """Check and ask. Returns the pending item of this cycle's visit and its strobe."""
+        regs, command, config = front.regs, front.command, self.config
         at = Signal(_walk_layout(config))
-        row_at = Signal(data.StructLayout({"source": VALUE_BITS, "bank": ADDRESSES, "line": ADDRESSES}))
-        visiting, try_visit, visit, row_end, wraps = Signal(), Signal(), Signal(), Signal(), Signal()
-        found = Signal(FAULT)
-        item = Signal(self.pending_layout)
-        with m.If(visiting & ((source == SOURCE["fill"]) | ~pending.full)):
-            m.d.comb += try_visit.eq(1)
+        try_visit, visit, row_end, wraps = Signal(), Signal(), Signal(), Signal()
+        found, item = Signal(FAULT), Signal(self.pending_layout)
         m.d.comb += [
+            try_visit.eq(at.visiting & ((source == SOURCE["fill"]) | ~pending.full)),
             row_end.eq(at.units == 1), wraps.eq(at.word + regs.unit >= config.cols),
             windows.regs.eq(regs), windows.dest.eq(self.write_dest), windows.row.eq(at.row), windows.address.eq(at.bank),
             windows.size.eq(self.write_size),
@@ -114,26 +111,32 @@ class Load(wiring.Component):
         ]
         with m.If(try_visit):
             self._check(m, found, windows, source, at, regs, command)
-        next_source, next_bank, next_line = Signal(VALUE_BITS), Signal(ADDRESSES), Signal(ADDRESSES)
+        self._walk(m, front, at, visit, row_end, wraps)
+        return item, visit
+
+    def _walk(self, m: Module, front: EngineFront, at, visit, row_end, wraps) -> None:
+        """Start at the first row and unit; step at the end of every visit. One adder each for source, bank and line address."""
+        regs, shadow = front.regs, front.shadow
+        row_at = Signal(data.StructLayout({"source": VALUE_BITS, "bank": ADDRESSES, "line": ADDRESSES}))
+        following = Signal(row_at.shape())
         m.d.comb += [
-            next_source.eq(Mux(row_end, row_at.source, at.source) + Mux(row_end, regs.sstride, regs.sstep)),
-            next_bank.eq(Mux(row_end, row_at.bank, at.bank) + Mux(row_end, regs.pitch, regs.dstep)),
-            next_line.eq(Mux(row_end, row_at.line, at.line) + Mux(row_end, regs.opitch, wraps)),
+            following.source.eq(Mux(row_end, row_at.source, at.source) + Mux(row_end, regs.sstride, regs.sstep)),
+            following.bank.eq(Mux(row_end, row_at.bank, at.bank) + Mux(row_end, regs.pitch, regs.dstep)),
+            following.line.eq(Mux(row_end, row_at.line, at.line) + Mux(row_end, regs.opitch, wraps)),
         ]
         with m.If(front.ctl.start):
             m.d.sync += [
-                visiting.eq(front.ctl.head.command.opcode == OPCODE["ld"]),
+                at.visiting.eq(front.ctl.head.command.opcode == OPCODE["ld"]),
                 at.source.eq(shadow.addr), at.bank.eq(shadow.base), at.line.eq(shadow.obase), at.row.eq(shadow.j0), at.word.eq(0),
                 at.rows.eq(shadow.rows), at.units.eq(shadow.units),
                 row_at.source.eq(shadow.addr), row_at.bank.eq(shadow.base), row_at.line.eq(shadow.obase),
             ]
         with m.Elif(visit):
-            m.d.sync += [at.source.eq(next_source), at.bank.eq(next_bank), at.line.eq(next_line), at.units.eq(at.units - 1),
+            m.d.sync += [at.source.eq(following.source), at.bank.eq(following.bank), at.line.eq(following.line), at.units.eq(at.units - 1),
                          at.word.eq(Mux(row_end | wraps, 0, at.word + regs.unit))]
             with m.If(row_end):
-                m.d.sync += [row_at.source.eq(next_source), row_at.bank.eq(next_bank), row_at.line.eq(next_line),
-                             at.row.eq(at.row + 1), at.rows.eq(at.rows - 1), at.units.eq(regs.units), visiting.eq(~item.last)]
-        return item, visit
+                m.d.sync += [row_at.eq(following), at.row.eq(at.row + 1), at.rows.eq(at.rows - 1), at.units.eq(regs.units),
+                             at.visiting.eq(at.rows != 1)]
 
     def _check(self, m: Module, found, windows: Windows, source, at, regs, command) -> None:
         """Faults of a visit in their order; inside the condition that there is a visit."""
@@ -187,6 +190,7 @@ class Load(wiring.Component):
 
 
 def _walk_layout(config) -> data.StructLayout:
-    """Where the visits stand: source address, common bank address, O line, row j, word in the line, rows and units left."""
-    return data.StructLayout({"source": VALUE_BITS, "bank": ADDRESSES, "line": ADDRESSES, "row": ROW_BITS,
+    """Where the visits stand: whether there are any, source address, common bank address, O line, row j, word in the line, rows
+    and units left."""
+    return data.StructLayout({"visiting": 1, "source": VALUE_BITS, "bank": ADDRESSES, "line": ADDRESSES, "row": ROW_BITS,
                               "word": bits_for_count(config.cols), "rows": 16, "units": 16})

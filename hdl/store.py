@@ -67,26 +67,32 @@ class Store(wiring.Component):
         return narrow | (shadow.unit > cols) | long_step
 
     def _visits(self, m: Module, front: EngineFront, unit, free) -> None:
-        regs, shadow, command, config = front.regs, front.shadow, front.command, self.config
-        at = Signal(data.StructLayout({"rows": 16, "steps": 16, "units": 8, "element": 4, "word": self.word_bits, "line": 16,
-                                       "address": VALUE_BITS}))
-        step_at = Signal(data.StructLayout({"address": VALUE_BITS, "word": self.word_bits}))
-        row_at = Signal(data.StructLayout({"address": VALUE_BITS, "line": 16}))
-        visiting, try_visit, visit, reads = Signal(), Signal(), Signal(), Signal()
-        step_end, row_end, found = Signal(), Signal(), Signal(FAULT)
-        first_unit = Signal()
+        """Check, read the line where a new one is needed, hand one unit to the next cycle."""
+        regs, command, config = front.regs, front.command, self.config
+        at = Signal(data.StructLayout({"visiting": 1, "rows": 16, "steps": 16, "units": 8, "first_unit": 1, "element": 4, "word": self.word_bits,
+                                       "line": 16, "address": VALUE_BITS}))
+        try_visit, visit, reads, found, access = Signal(), Signal(), Signal(), Signal(FAULT), Signal(FAULT)
+        step_end, row_end = Signal(), Signal()
         m.d.comb += [
-            step_end.eq(at.units == 1), row_end.eq(step_end & (at.steps == 1)), reads.eq(first_unit & (at.element == 0)),
-            try_visit.eq(visiting & free), visit.eq(try_visit & ~found.valid), front.body_fault.eq(found),
+            step_end.eq(at.units == 1), row_end.eq(step_end & (at.steps == 1)), reads.eq(at.first_unit & (at.element == 0)),
+            try_visit.eq(at.visiting & free), visit.eq(try_visit & ~found.valid), front.body_fault.eq(found),
             self.line_en.eq(visit & reads), self.line_addr.eq(at.line), self.events.o_reads.eq(Mux(self.line_en, config.cols, 0)),
         ]
         with m.If(try_visit):
-            access = Signal(FAULT)
             check_access(m, config, access, command.pc, at.address, regs.unit)
             with m.If(reads & (at.line >= config.o_depth)):
                 fault(m, found, "BANK_RANGE", command.pc, at.line)
             with m.Else():
                 m.d.comb += found.eq(access)
+        with m.If(visit):
+            m.d.sync += [unit.valid.eq(1), unit.last.eq(row_end & (at.rows == 1)), unit.address.eq(at.address), unit.first.eq(at.word)]
+        self._walk(m, front, at, visit, step_end, row_end)
+
+    def _walk(self, m: Module, front: EngineFront, at, visit, step_end, row_end) -> None:
+        """Start at the first row, step and unit; move on at the end of every visit."""
+        regs, shadow = front.regs, front.shadow
+        step_at = Signal(data.StructLayout({"address": VALUE_BITS, "word": self.word_bits}))
+        row_at = Signal(data.StructLayout({"address": VALUE_BITS, "line": 16}))
         next_address, element, next_line = Signal(VALUE_BITS), Signal(5), Signal(16)
         line_ends, step_words = Signal(), self._step_words(m, regs)
         m.d.comb += [
@@ -97,21 +103,20 @@ class Store(wiring.Component):
         ]
         with m.If(front.ctl.start):
             m.d.sync += [
-                visiting.eq(front.ctl.head.command.opcode == OPCODE["st"]), first_unit.eq(1),
+                at.visiting.eq(front.ctl.head.command.opcode == OPCODE["st"]), at.first_unit.eq(1),
                 at.rows.eq(shadow.rows), at.steps.eq(shadow.xs), at.units.eq(shadow.ws), at.element.eq(0), at.word.eq(shadow.col0),
                 at.line.eq(shadow.base), at.address.eq(shadow.addr), step_at.address.eq(shadow.addr), step_at.word.eq(shadow.col0),
                 row_at.address.eq(shadow.addr), row_at.line.eq(shadow.base),
             ]
         with m.Elif(visit):
-            m.d.sync += [unit.valid.eq(1), unit.last.eq(row_end & (at.rows == 1)), unit.address.eq(at.address), unit.first.eq(at.word),
-                         at.address.eq(next_address), at.units.eq(at.units - 1), first_unit.eq(step_end), at.word.eq(at.word + regs.unit)]
+            m.d.sync += [at.address.eq(next_address), at.units.eq(at.units - 1), at.first_unit.eq(step_end), at.word.eq(at.word + regs.unit)]
             with m.If(step_end):
                 m.d.sync += [at.units.eq(regs.ws), at.steps.eq(at.steps - 1), at.element.eq(Mux(line_ends, 0, element)),
                              at.word.eq(step_at.word + step_words), at.line.eq(next_line),
                              step_at.address.eq(next_address), step_at.word.eq(step_at.word + step_words)]
             with m.If(row_end):
                 m.d.sync += [at.rows.eq(at.rows - 1), at.steps.eq(regs.xs), at.element.eq(0), at.word.eq(regs.col0), step_at.word.eq(regs.col0),
-                             row_at.address.eq(next_address), row_at.line.eq(next_line), visiting.eq(at.rows != 1)]
+                             row_at.address.eq(next_address), row_at.line.eq(next_line), at.visiting.eq(at.rows != 1)]
 
     def _step_words(self, m: Module, regs) -> Signal:
         """Words of the transposed line that one step covers, xstep*cols/e, modulo cols."""
