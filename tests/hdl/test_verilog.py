@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,8 +29,12 @@ def source(text, tmp_path_factory) -> Path:
     return path
 
 
-def test_same_configuration_same_bytes(text):
-    assert to_verilog(TINY, debug=True) == text
+def test_same_configuration_same_bytes_in_another_process(text):
+    script = ("import sys; from hdl import to_verilog; from rpa.arch.config import ArrayConfig;"
+              "sys.stdout.write(to_verilog(ArrayConfig.preset('tiny'), debug=True))")
+    done = subprocess.run([sys.executable, "-c", script], env={**os.environ, "PYTHONHASHSEED": "7"}, cwd=Path(__file__).parents[2],
+                          capture_output=True, text=True, timeout=300)
+    assert done.stdout == text
 
 
 def test_text_names_no_file_of_the_machine_that_made_it(text):
