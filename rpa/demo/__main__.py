@@ -79,8 +79,8 @@ def _progress(text: str) -> None:
 def _row(row: Measured, base: Measured, differences: dict[str, str | None]) -> Row:
     return {"weights_activations": row.label, "cycles": row.cycles, "utilisation_percent": round(100 * row.utilisation, 1),
             "speedup": round(base.cycles / row.cycles, 2), "bank_accesses_words": row.bank_accesses, "external_bytes": row.external_bytes,
-            "relative_error_percent": float(f"{100 * row.relative_error:.3g}"), "emulator_is_numpy": row.wrong == 0,
-            "emulator_is_rtl": differences[row.label] is None if row.label in differences else None}
+            "relative_error_percent": float(f"{100 * row.relative_error:.3g}"), "numpy_equal": row.wrong == 0,
+            "rtl_equal": differences[row.label] is None if row.label in differences else None}
 
 
 def _draw(measured: list[Measured], photo: np.ndarray, folder: Path) -> None:
