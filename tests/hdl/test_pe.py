@@ -116,11 +116,11 @@ def random_step(rng) -> Step:
                 **dict(zip(NEIGHBOURS, map(int, words[2:]), strict=True)))
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_random_contexts_and_steps(pe, seed):
     rng = np.random.default_rng(seed)
     entries = []
-    for _ in range(8000):
+    for _ in range(6000):
         kind = "load" if rng.random() < 0.5 else "step" if rng.random() < 0.9 else "idle"
         entries.append((kind, random_word(rng), int(rng.integers(16)), random_step(rng)))
     check(pe, entries)
