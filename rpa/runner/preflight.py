@@ -24,8 +24,6 @@ from rpa.runner.overflow import Bounds
 from rpa.runner.ranges import out_of_range
 from rpa.runner.source import where
 
-TRACE_CYCLES = 1 << 26
-"""Cycles after which a program is followed no further; what comes later is left to the run."""
 _MOST_FINDINGS = 20
 
 
@@ -42,7 +40,7 @@ class Preflight:
 def preflight(program: Program, *, max_cycles: int = 0) -> Preflight:
     """Check a program; raises PreflightError with every finding if there is one.
 
-    max_cycles: how far to follow the program; 0 or more than :data:`TRACE_CYCLES`: that far.
+    max_cycles: how far to follow the program, 0: to its end; but no further than `rpa.emu.fast.trace.PATIENCE`.
     """
     report = inspect(program, max_cycles=max_cycles)
     if report.findings:
@@ -52,8 +50,7 @@ def preflight(program: Program, *, max_cycles: int = 0) -> Preflight:
 
 def inspect(program: Program, *, max_cycles: int = 0) -> Preflight:
     """Check a program and return what was found, without raising."""
-    limit = min(max_cycles or TRACE_CYCLES, TRACE_CYCLES)
-    return _inspect(_Key(program, limit))
+    return _inspect(_Key(program, max_cycles))
 
 
 class _Key:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 BACKENDS = ("fast", "step", "rtl")
-MAX_CYCLES = 100_000_000
+MAX_CYCLES = 50_000_000
 """Default cycle limit of a run."""
 
 

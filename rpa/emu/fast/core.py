@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from isa.encoding import illegal_context
 from isa.table import CORE_REGISTERS, LOOP_DEPTH
@@ -28,22 +29,37 @@ from rpa.emu.fast.errors import CycleLimit, NeedStepping
 from rpa.emu.fast.layout import RESET, SOURCE, VALUES
 from rpa.emu.fast.queues import UNKNOWN, Command, Queue
 
+TOO_LONG = "the program executes very many instructions"
 _SUSPICIOUS = 10_000
 """Jumps without waiting for an engine after which the core may be in an endless loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """State of the core at some time."""
+
+    pc: int
+    registers: list[int]
+    rest: tuple
+    time: int
+    instructions: int
 
 
 class Core:
     """Registers, pc, loop stack and time of the core.
 
+    ``limit``: the cycle limit.  ``patience``: instructions after which it gives up.
+
     ``time`` is the cycle in which the instruction at ``pc`` executes, or first tries to. :meth:`advance` returns when the
     program halts or the next step needs an engine's future; call it again after more commands have been started.
     """
 
-    def __init__(self, decoded: tuple[tuple, ...], config: ArrayConfig, queues: list[Queue], limit: int) -> None:
+    def __init__(self, decoded: tuple[tuple, ...], config: ArrayConfig, queues: list[Queue], limit: int, patience: int) -> None:
         self.decoded = decoded
         self.config = config
         self.queues = queues
         self.limit = limit
+        self.patience = patience
         self.registers = [0] * CORE_REGISTERS
         self.pc = 0
         self.time = 1
@@ -51,7 +67,7 @@ class Core:
         self.fence_cycles = 0
         self.halted = False
         self.last_pc = 0
-        self._seen: tuple[tuple, int, int] | None = None
+        self._seen: _Seen | None = None
         self._tries = 0
         self.loops: list[list[int]] = []
         self.shadow = [list(values) for values in RESET]
@@ -103,22 +119,28 @@ class Core:
             time += 1
             if loops and following == loops[-1][1]:
                 following = self._end_of_body(following)
+                if self.instructions + done > self.patience:
+                    raise NeedStepping(TOO_LONG)
             pc = following
         self.pc, self.time, self.last_pc = pc, time, last
         self.instructions += done
 
     def _skip_periods(self, pc: int, time: int, done: int) -> tuple[int, int]:
         """In a loop that repeats the core's whole state without a stall, move on by whole periods, to just before the limit."""
-        state = (pc, tuple(self.registers), tuple(map(tuple, self.loops)), tuple(queue.pushed for queue in self.queues))
-        instructions = self.instructions + done
-        if self._seen is not None and self._seen[0] == state and time - self._seen[1] == instructions - self._seen[2]:
-            period = time - self._seen[1]
-            skipped = max(0, self.limit - time) // period * period
-            return time + skipped, done + skipped
+        seen = self._seen
+        if seen is not None and seen.pc == pc and seen.registers == self.registers and seen.rest == self._rest():
+            period = time - seen.time
+            if period == self.instructions + done - seen.instructions:
+                skipped = max(0, self.limit - time) // period * period
+                return time + skipped, done + skipped
         self._tries += 1
         if self._tries & (self._tries - 1) == 0:
-            self._seen = state, time, instructions
+            self._seen = _Seen(pc, list(self.registers), self._rest(), time, self.instructions + done)
         return time, done
+
+    def _rest(self) -> tuple:
+        """State of the core beside pc and registers; entries pushed stand for all that engines do."""
+        return tuple(map(tuple, self.loops)), tuple(queue.pushed for queue in self.queues)
 
     def _end_of_body(self, following: int) -> int:
         """Where to go after the last instruction of the innermost body."""
@@ -171,6 +193,8 @@ class Core:
     def _control(self, item: tuple, read_counter: Callable[[int], int | None]) -> int:
         """Execute what can jump or wait; returns the next pc, or UNKNOWN. A jump to pc + 1 cannot be told from falling through."""
         kind, pc, regs = item[0], self.pc, self.registers
+        if self.instructions > self.patience:
+            raise NeedStepping(TOO_LONG)
         if kind == K_BRANCH:
             taken = item[1](regs[item[2]], regs[item[3]])
             return self._jump(item[4]) if taken else pc + 1

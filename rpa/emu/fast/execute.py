@@ -19,6 +19,8 @@ from rpa.emu.fast.timeline import Tally
 
 _PLANS: WeightedCache[Steps] = WeightedCache(1 << 23)
 _PRODUCTS: WeightedCache[Product] = WeightedCache(1 << 25)
+_LARGEST_PRODUCT = 1 << 20
+"""Elements of a run beyond which its products would take too much memory; it goes step by step then."""
 _NO_IMM = np.uint32(~CONTEXT["imm"].mask & 0xFFFFFFFF)
 
 
@@ -67,7 +69,7 @@ class Execute:
         rows, cols = min(r.rows, config.rows), min(r.cols, config.cols)
         abase, wbase = _base(steps.a, r.abase, config.a_depth, "A"), _base(steps.w, r.wbase, config.w_depth, "W")
         kind = self._kind(steps, r, rows, cols)
-        if kind in ("mixed", "silent"):
+        if kind in ("mixed", "silent") or steps.count * steps.lanes > _LARGEST_PRODUCT:
             self._step(steps, command.operand, r, (abase, wbase), (rows, cols))
         else:
             self._multiply(steps, kind, command.operand, r, (abase, wbase), (rows, cols))

@@ -18,7 +18,7 @@ from rpa.emu.fast.timeline import Tally
 
 _STORES = {DEST["a"]: "a", DEST["w"]: "w", DEST["p"]: "p"}
 _LARGEST = 1 << 24
-"""Bank words of one `ld` beyond which a plan would take too much memory."""
+"""Words of one `ld`, moved or written, beyond which it would take too much memory."""
 NO_BASES = {"addr": 0, "base": 0, "obase": 0, "fill": 0}
 
 
@@ -92,6 +92,8 @@ class Load:
         dest, source = command.operand
         store = _STORES[dest]
         bank = getattr(state, store)
+        if r.rows * r.units * r.unit > _LARGEST:
+            raise NeedStepping("a very large ld")
         plan = plan_load(r._replace(**NO_BASES), bank.shape[1])
         words, visits = r.unit * r.pack // 16, r.rows * r.units
         latency = load_latency(source, config)

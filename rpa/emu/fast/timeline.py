@@ -66,10 +66,10 @@ class Tally:
 class Timeline:
     """One run of a program: core, queues, tokens and counters; ``work`` does what the commands say."""
 
-    def __init__(self, decoded: tuple[tuple, ...], config: ArrayConfig, work: Work, limit: int) -> None:
+    def __init__(self, decoded: tuple[tuple, ...], config: ArrayConfig, work: Work, limit: int, patience: int = _NEVER) -> None:
         self.limit = limit
         self.queues = [Queue(config.queue_depth) for _ in range(ENGINE_COUNT)]
-        self.core = Core(decoded, config, self.queues, limit)
+        self.core = Core(decoded, config, self.queues, limit, patience)
         self.work = work
         self.tally = Tally(reads_counters(decoded))
         self.given: list[list[list[int]]] = [[[] for _ in range(ENGINE_COUNT)] for _ in range(ENGINE_COUNT)]

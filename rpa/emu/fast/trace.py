@@ -18,6 +18,9 @@ from rpa.emu.fast.machine import UNLIMITED, config_of
 from rpa.emu.fast.queues import Command, Span
 from rpa.emu.fast.timeline import Tally, Timeline
 
+PATIENCE = 2_000_000
+"""Instructions after which a program is followed no further."""
+
 
 @dataclass(frozen=True)
 class Blocked:
@@ -52,10 +55,10 @@ class _Recorder:
 
 
 def trace(program: Program, *, max_cycles: int = 0) -> Trace:
-    """Follow a program to its end, to what would be a fault in the core or a deadlock, or to ``max_cycles`` (0: no limit)."""
+    """Follow a program to its end, or to a fault of the core, a deadlock, ``max_cycles`` (0: no limit) or the end of :data:`PATIENCE`."""
     config = config_of(program)
     recorder = _Recorder(config)
-    timeline = Timeline(decode(program.code, config), config, recorder, max_cycles or UNLIMITED)
+    timeline = Timeline(decode(program.code, config), config, recorder, max_cycles or UNLIMITED, PATIENCE)
     try:
         timeline.run()
     except NeedStepping as reason:
