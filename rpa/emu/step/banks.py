@@ -28,14 +28,14 @@ def fill_words(target, count, word):
 
 
 @inner
-def pack_words(ring, row, words, count, bits):
-    """Keep the low ``bits`` of ``count`` words and pack them, first in the low bits, into ring[row]."""
+def pack_words(packed, ring, words, count, bits):
+    """Keep the low ``bits`` of ``count`` words and pack them, first in the low bits, into packed[ring]."""
     per_word = 16 // bits
     for w in range(count // per_word):
-        packed = 0
+        word = 0
         for lane in range(per_word):
-            packed |= (words[w * per_word + lane] & ((1 << bits) - 1)) << (lane * bits)
-        ring[row, w] = packed
+            word |= (words[w * per_word + lane] & ((1 << bits) - 1)) << (lane * bits)
+        packed[ring, w] = word
 
 
 @inner
@@ -53,36 +53,36 @@ def transpose_line(obank, address, bits, cols, line):
 
 
 @inner
-def window_places(s, places, banks, j, u):
-    """places[b] = address at which bank b takes visit (j, u) of the load under way, or -1 if its window does not."""
+def window_places(s, places, ring, banks, j, u):
+    """places[ring, b] = address at which bank b takes visit (j, u) of the load under way, or -1 if its window does not."""
     group, sel, row = s[L.ACTIVE + L.LD_GROUP], s[L.ACTIVE + L.LD_SEL], s[L.ACTIVE + L.LD_J0] + j
     start = s[L.ACTIVE + L.LD_BASE] + j * s[L.ACTIVE + L.LD_PITCH] + u * s[L.ACTIVE + L.LD_DSTEP]
     step, length, back = s[L.ACTIVE + L.LD_WSTEP], s[L.ACTIVE + L.LD_WLEN], s[L.ACTIVE + L.LD_BSTEP]
     for b in range(banks):
         q = b >> group
         inside = 0 <= row - q * step < length
-        places[b] = (start - q * back) & L.WORD_MASK if inside and (sel == L.EVERY_LANE or sel == b - (q << group)) else -1
+        places[ring, b] = (start - q * back) & L.WORD_MASK if inside and (sel == L.EVERY_LANE or sel == b - (q << group)) else -1
 
 
 @inner
-def window_check(places, banks, words, depth):
+def window_check(places, ring, banks, words, depth):
     """Address of the lowest bank that would be written beyond its depth, else of the lowest misaligned, else -1."""
     for b in range(banks):
-        if places[b] >= 0 and places[b] + words > depth:
-            return places[b]
+        if places[ring, b] >= 0 and places[ring, b] + words > depth:
+            return places[ring, b]
     for b in range(banks):
-        if places[b] >= 0 and places[b] % words != 0:
-            return places[b]
+        if places[ring, b] >= 0 and places[ring, b] % words != 0:
+            return places[ring, b]
     return -1
 
 
 @inner
-def window_store(bank, places, banks, ring, row, words):
-    """Write ring[row, :words] into the banks that take it; returns how many do."""
+def window_store(bank, places, packed, ring, banks, words):
+    """Write packed[ring, :words] into the banks that take it; returns how many do."""
     taken = 0
     for b in range(banks):
-        if places[b] >= 0:
+        if places[ring, b] >= 0:
             taken += 1
             for w in range(words):
-                bank[places[b] + w, b] = ring[row, w]
+                bank[places[ring, b] + w, b] = packed[ring, w]
     return taken

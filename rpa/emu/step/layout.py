@@ -114,8 +114,6 @@ EX_DS, _end = _region(_end, DIMS)
 """Queue entry. Q_ARG: bank or dest; Q_SLOT: context slot or source."""
 Q_ENTRY = 9
 KIND_SET, KIND_RESET, KIND_COMMAND = range(3)
-LD_PLACE, _end = _region(_end, 2 * LD_RING)
-"""Row and unit of each visit of LD under way."""
 MAC_SLOT, _end = _region(_end, 64)
 """1 if the last context word issued for the slot is a mac or macl."""
 QUEUE, _end = _region(_end, ENGINE_COUNT * MAX_QUEUE * Q_ENTRY)

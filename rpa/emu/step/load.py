@@ -70,13 +70,13 @@ def fetch_fault(s, address, words):
 
 
 @inlined
-def bank_fault(s, m, j, u, words):
+def bank_fault(s, m, ring, words):
     """Find a fault of the bank write that belongs to this visit; True if there is one."""
     dest = s[L.LD_DEST]
     banks = s[L.ROWS] if dest == L.TO_A else s[L.COLS]
     depth = s[L.A_DEPTH] if dest == L.TO_A else (s[L.W_DEPTH] if dest == L.TO_W else L.ENTRY_WORDS * s[L.P_ENTRIES])
-    window_places(s, m.places, banks, j, u)
-    bad = window_check(m.places, banks, words, depth)
+    window_places(s, m.places, ring, banks, s[L.LD_J], s[L.LD_U])
+    bad = window_check(m.places, ring, banks, words, depth)
     if bad < 0:
         return False
     cause = L.BANK_RANGE if bad + words > depth else L.MISALIGNED
@@ -118,16 +118,14 @@ def load_visit(s, m):
     if visit == s[L.LD_N]:
         return
     j, u, unit, pack = s[L.LD_J], s[L.LD_U], s[L.ACTIVE + L.LD_UNIT], s[L.ACTIVE + L.LD_PACK]
-    if not load_source(s, m, j, u, unit) or bank_fault(s, m, j, u, unit * pack // 16):
+    ring = visit % L.LD_RING
+    if not load_source(s, m, j, u, unit) or bank_fault(s, m, ring, unit * pack // 16):
         return
     if s[L.LD_SOURCE] == L.FROM_MEM:
         s[L.EXT_READ] += unit
     elif s[L.LD_SOURCE] == L.FROM_O and u * unit % s[L.COLS] == 0:
         s[L.O_READS] += s[L.COLS]
-    ring = visit % L.LD_RING
-    pack_words(m.ring, ring, m.fetched, unit, pack)
-    s[L.LD_PLACE + 2 * ring] = j
-    s[L.LD_PLACE + 2 * ring + 1] = u
+    pack_words(m.packed, ring, m.fetched, unit, pack)
     s[L.LD_VISITS] = visit + 1
     if u + 1 < s[L.ACTIVE + L.LD_UNITS]:
         s[L.LD_U] = u + 1
@@ -146,13 +144,12 @@ def load_write(s, m):
     words = s[L.ACTIVE + L.LD_UNIT] * s[L.ACTIVE + L.LD_PACK] // 16
     dest = s[L.LD_DEST]
     banks = s[L.ROWS] if dest == L.TO_A else s[L.COLS]
-    window_places(s, m.places, banks, s[L.LD_PLACE + 2 * ring], s[L.LD_PLACE + 2 * ring + 1])
     if dest == L.TO_A:
-        s[L.A_WRITES] += words * window_store(m.abank, m.places, banks, m.ring, ring, words)
+        s[L.A_WRITES] += words * window_store(m.abank, m.places, m.packed, ring, banks, words)
     elif dest == L.TO_W:
-        s[L.W_WRITES] += words * window_store(m.wbank, m.places, banks, m.ring, ring, words)
+        s[L.W_WRITES] += words * window_store(m.wbank, m.places, m.packed, ring, banks, words)
     else:
-        s[L.P_WRITES] += words * window_store(m.pbank, m.places, banks, m.ring, ring, words)
+        s[L.P_WRITES] += words * window_store(m.pbank, m.places, m.packed, ring, banks, words)
     if visit == s[L.LD_N] - 1:
         s[L.BUSY + L.LD] = 0
         complete(s, L.LD, s[L.COMMAND_SIGNAL + L.LD], s[L.COMMAND_PC + L.LD])

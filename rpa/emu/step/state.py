@@ -62,8 +62,8 @@ class Arrays(NamedTuple):
     st_line: np.ndarray
     st_out: np.ndarray
     fetched: np.ndarray
-    ring: np.ndarray
-    """(LD_RING, 32): packed words of the visits of LD under way."""
+    packed: np.ndarray
+    """Words of the visits of LD under way, (LD_RING, 32), and where each bank takes them, (LD_RING, banks)."""
     places: np.ndarray
 
 
@@ -87,7 +87,7 @@ def new_arrays(config: ArrayConfig, memory: np.ndarray) -> Arrays:
         given=zeros(2, rows, cols), kind=zeros(2, rows, cols), reg_sig=zeros(rows, cols), acc_sig=zeros(rows, cols),
         dr_value=zeros(L.DR_RING, cols), dr_params=zeros(L.DR_RING, PARAM_WORDS, cols), dr_changed=zeros(L.DR_RING, cols), dr_q=zeros(cols),
         dr_word=zeros(cols), lfsr=np.full(cols, LFSR_RESET, np.int64), ld_line=zeros(cols), st_line=zeros(cols), st_out=zeros(widest),
-        fetched=zeros(widest), ring=zeros(L.LD_RING, widest), places=zeros(max(rows, cols)))
+        fetched=zeros(widest), packed=zeros(L.LD_RING, widest), places=zeros(L.LD_RING, max(rows, cols)))
 
 
 def _set_register_rules(s: list[int], config: ArrayConfig) -> None:

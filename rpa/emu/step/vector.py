@@ -1,4 +1,4 @@
-"""NumPy forms of the datapath loops in `array`, `columns` and `banks`, for the plain path.
+"""NumPy forms of the datapath loops in `array` and `columns`, for the plain path; with those of `vector_copies`.
 
 Each function has the contract of the compiled one of the same name and uses the same scalar cores on whole arrays.
 :data:`REPLACEMENTS` maps the one to the other.
@@ -15,7 +15,7 @@ from rpa.arch.jit import plain
 from rpa.arch.lfsr import lfsr_next, lfsr_seed
 from rpa.arch.packing import entry_bias, entry_multiplier, entry_shift
 from rpa.arch.rounding import round_shift, saturate, saturate32, shift_is_legal, unsaturated_value
-from rpa.emu.step import array, banks, columns, pe, record
+from rpa.emu.step import array, columns, pe, vector_copies
 from rpa.emu.step import layout as L
 
 _acc_kind, _acc_value, _add_lanes, _alu, _compare, _immediate_word, _lane_of, _rotate_left, _slice_word = map(
@@ -83,19 +83,18 @@ def _neighbours(out: np.ndarray, direction: int) -> np.ndarray:
 _FROM = {L.ROUTE_NORTH: L.SRC_NORTH, L.ROUTE_EAST: L.SRC_EAST, L.ROUTE_SOUTH: L.SRC_SOUTH, L.ROUTE_WEST: L.SRC_WEST}
 
 
-def _operand(m, source, word, bank, index, cbits) -> np.ndarray:
-    """An operand of every PE, (R, C)."""
-    shape = m.out.shape
+def _operand(m, source, word, bank, index, cbits) -> np.ndarray | int:
+    """An operand of every PE: (R, C), or what broadcasts to it."""
     if source == L.SRC_A:
-        return np.broadcast_to(m.abus[:, None], shape)
+        return m.abus[:, None]
     if source == L.SRC_W:
-        return np.broadcast_to(m.wbus, shape)
+        return m.wbus
     if source >= L.SRC_R0:
         return m.regs[source - L.SRC_R0]
     if source == L.SRC_ACC:
         return m.acc[bank, index] & L.WORD_MASK
     if source == L.SRC_IMM:
-        return np.full(shape, _immediate_word(word, cbits), np.int64)
+        return _immediate_word(word, cbits)
     return _neighbours(m.out, source)
 
 
@@ -105,7 +104,7 @@ def _routed(m, route, x, result) -> np.ndarray:
     if route == L.ROUTE_X:
         return x
     if route == L.ROUTE_A:
-        return np.broadcast_to(m.abus[:, None], m.out.shape)
+        return m.abus[:, None]
     return _neighbours(m.out, _FROM[route])
 
 
@@ -229,89 +228,8 @@ def seed_columns(lfsr, value):
     lfsr[:] = [_lfsr_seed(value, c) for c in range(len(lfsr))]
 
 
-# -- memory and banks -------------------------------------------------------------------------------------------------
-
-
-def copy_words(target, at, source, start, count):
-    target[at:at + count] = source[start:start + count]
-
-
-def copy_words_around(target, source, start, count, size):
-    target[:count] = source[:size].take(range(start, start + count), mode="wrap")
-
-
-def fill_words(target, count, word):
-    target[:count] = word
-
-
-def pack_words(ring, row, words, count, bits):
-    if bits == 16:
-        ring[row, :count] = words[:count]
-        return
-    per_word = 16 // bits
-    lanes = (words[:count] & ((1 << bits) - 1)).reshape(-1, per_word)
-    ring[row, :count // per_word] = (lanes << bits * np.arange(per_word)).sum(axis=1)
-
-
-def transpose_line(obank, address, bits, cols, line):
-    e = 16 // bits
-    if e == 1:
-        line[:] = obank[address]
-        return
-    shifts = bits * np.arange(e)
-    elements = obank[address].astype(np.int64) >> shifts[:, None] & ((1 << bits) - 1)
-    line[:] = (elements.reshape(cols, e) << shifts).sum(axis=1)
-
-
-def window_places(s, places, banks, j, u):
-    group, sel, row = s[L.ACTIVE + L.LD_GROUP], s[L.ACTIVE + L.LD_SEL], s[L.ACTIVE + L.LD_J0] + j
-    start = s[L.ACTIVE + L.LD_BASE] + j * s[L.ACTIVE + L.LD_PITCH] + u * s[L.ACTIVE + L.LD_DSTEP]
-    step, length, back = s[L.ACTIVE + L.LD_WSTEP], s[L.ACTIVE + L.LD_WLEN], s[L.ACTIVE + L.LD_BSTEP]
-    bank = np.arange(banks)
-    q = bank >> group
-    offset = row - q * step
-    taken = (offset >= 0) & (offset < length)
-    if sel != L.EVERY_LANE:
-        taken &= (bank & ((1 << group) - 1)) == sel
-    places[:banks] = np.where(taken, (start - q * back) & L.WORD_MASK, -1)
-
-
-def window_check(places, banks, words, depth):
-    used = places[:banks]
-    beyond = used[used > depth - words]
-    if beyond.size:
-        return int(beyond[0])
-    misaligned = used[(used >= 0) & (used % words != 0)]
-    return int(misaligned[0]) if misaligned.size else -1
-
-
-def window_store(bank, places, banks, ring, row, words):
-    taken = np.flatnonzero(places[:banks] >= 0)
-    if taken.size:
-        first = places[taken]
-        for w in range(words):
-            bank[first + w, taken] = ring[row, w]
-    return int(taken.size)
-
-
-# -- records ----------------------------------------------------------------------------------------------------------
-
-
-def record_values(row, at, values, start, count):
-    row[at:at + count] = values[start:start + count]
-    return at + count
-
-
-def record_plane(row, at, plane, mask):
-    row[at:at + plane.size] = plane.ravel() & mask
-    return at + plane.size
-
-
 REPLACEMENTS = {getattr(module, name): globals()[name] for module, names in (
     (array, ("load_context", "read_banks", "feed_bus", "exec_mac", "exec_step", "accumulate_plain", "accumulate")),
     (columns, ("read_accumulators", "read_entries", "bad_shift", "accumulate_bias", "divide_columns", "clamp_column", "half_columns",
                "pack_column", "write_line", "seed_columns")),
-    (banks, ("copy_words", "copy_words_around", "fill_words", "pack_words", "transpose_line", "window_places", "window_check",
-             "window_store")),
-    (record, ("record_values", "record_plane")),
-) for name in names}
+) for name in names} | vector_copies.REPLACEMENTS
