@@ -38,12 +38,12 @@ def verilog(
     write_text(str(folder / VERILOG), text)
     write_text(str(folder / TEMPLATE), instantiation_template(sizes, debug=lockstep))
     files = [str(folder / VERILOG), str(folder / TEMPLATE)]
+    if not as_json:
+        typer.echo("\n".join(files))
     rows = _estimate(sizes) if estimate else []
     if as_json:
         print_json({"files": files, "config": sizes.to_dict(), "estimate": rows})
-        return
-    typer.echo("\n".join(files))
-    if rows:
+    elif rows:
         print_rows(rows, title="Estimate (synth_ecp5)")
 
 
@@ -53,4 +53,5 @@ def _estimate(sizes: ArrayConfig) -> list[Row]:
         return []
     from hdl.estimate import estimate
 
+    print("note: synthesis takes minutes; --no-estimate leaves it out", file=sys.stderr)
     return estimate(sizes)
