@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -29,19 +30,24 @@ RUNS = [pytest.param(preset, name, id=f"{name}-{preset}", marks=pytest.mark.xdis
 pytestmark = [pytest.mark.rtl, pytest.mark.usefixtures("verilator")]
 
 
+@cache
 def built(preset: str):
-    """A runner whose simulator is built, and its folder; the build is kept by a hash of Verilog and port list."""
+    """A runner and the folder of its simulator, which is built once and kept by a hash of Verilog and port list."""
     config = ArrayConfig.preset(preset)
     text = to_verilog(config, debug=True)
     public = "".join(f'public_flat_rw -module "{TOP_NAME}" -var "{name}"\n' for _, name, _ in ports(config, debug=True))
     folder = cache_folder() / "cocotb" / digest_of(text, public)
     runner = get_runner("verilator")
+    finished = folder / "finished"
     with locked(folder):
+        if finished.exists():
+            return runner, folder / "build"
         (folder / "rpa.v").write_text(text)
         (folder / "ports.vlt").write_text("`verilator_config\n" + public)
         runner.build(sources=[VerilatorControlFile(folder / "ports.vlt"), folder / "rpa.v"], hdl_toplevel=TOP_NAME, build_dir=folder / "build",
                      build_args=["--no-public-flat-rw", "-Wno-fatal", *(f"-Wno-{name}" for name in WAIVERS), "-CFLAGS", "-O1"],
                      log_file=folder / "build.log")
+        finished.touch()
     return runner, folder / "build"
 
 
