@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import os
 
+import hypothesis
 import pytest
+
+# A slow or busy machine must not fail a property; speed is measured in benchmarks/ alone.
+hypothesis.settings.register_profile("rpa", deadline=None)
+hypothesis.settings.load_profile("rpa")
 
 
 @pytest.fixture(scope="session")
