@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-LAYERS = {"isa": 0, "rpa.arch": 2, "rpa.emu": 3, "hdl": 3, "rpa.runner": 5, "rpa.report": 5, "rpa.verify": 5, "rpa.cli": 6, "rpa.demo": 6, "rpa": 6}
+LAYERS = {"isa": 0, "rpa.arch": 2, "rpa.emu": 3, "hdl": 3, "rpa.data": 3, "rpa.models": 3, "rpa.net": 3, "rpa.quant": 4, "rpa.train": 4,
+          "rpa.compile": 5, "rpa.runner": 5, "rpa.report": 5, "rpa.verify": 5, "rpa.cli": 6, "rpa.demo": 6, "rpa": 6}
 """Layer of a package; the longest prefix of a module's name counts. `rpa` itself is the public face of all of them."""
 DOORS = {"lark": ("isa",), "amaranth": ("hdl", "tests"), "cocotb": ("tests",), "cocotb_tools": ("tests",), "typer": ("rpa.cli",),
-         "numba": ("rpa.arch.jit",), "matplotlib": ("rpa.demo",), "skimage": ("rpa.demo",)}
+         "numba": ("rpa.arch.jit",), "matplotlib": ("rpa.demo", "rpa.report"), "skimage": ("rpa.demo", "rpa.data"),
+         "torch": ("rpa.train", "rpa.net.torch_import", "tests"), "onnx": ("rpa.net", "rpa.models", "rpa.train", "tests"),
+         "onnxruntime": ("rpa.net", "rpa.quant", "rpa.train", "tests")}
 """Package -> modules under which it may be imported."""
 SOURCES = sorted(path for part in ("isa", "rpa", "hdl") for path in (ROOT / part).rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))

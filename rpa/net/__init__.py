@@ -1,0 +1,1 @@
+"""Networks: the float graph as it comes from ONNX or torch, and the integer network that the array computes."""
