@@ -1,0 +1,138 @@
+"""Stages get their tokens: what runs at the same time, and what waits for what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from rpa.compile.commands import Command, Context, Item, Nest, Region, Stage, stages_of
+
+LAG = 4
+"""Blocks before a node's first whose results a load must wait for one by one; earlier ones are waited for as one, the last of them."""
+
+
+def schedule(layers: Sequence[Nest]) -> Nest:
+    """Commands with tokens, in the order in which the core issues them, nested as the stages are.
+
+    Tokens: an LD -> EX token a stage; EX -> LD two stages back; EX -> DR and back for the two banks of accumulators; DR -> ST and
+    back for the halves of the O banks; ST -> LD from the last block that a later load depends on.
+    """
+    needs = _needed_blocks(layers)
+    signalling = set(needs) - {-1}
+    walker = _Walker(iter(_first_waits(needs)), signalling)
+    items = [walker.convert(layer) for layer in layers]
+    empty = tuple(Command(text, {}, (), (to,)) for text, to in (("sync ex", "ld"), ("sync dr", "ex"), ("sync st", "dr")) for _ in range(2))
+    return Nest("", (Nest("both halves of every buffer are empty", empty), *items))
+
+
+def _needed_blocks(layers: Sequence[Nest]) -> list[int]:
+    """For every stage the block whose store must be over before its loads, -1 for none; never decreasing."""
+    writers = _Writers()
+    needs: list[int] = []
+    blocks = 0
+    latest = -1
+    for layer in layers:
+        before = blocks - 1
+        for stage in stages_of(layer):
+            wanted = max((writers.last(region) for region in stage.reads), default=-1)
+            if wanted >= 0:
+                latest = max(latest, wanted, before - LAG)
+            needs.append(latest)
+            if stage.results is not None:
+                writers.add(stage.results.writes, blocks)
+                blocks += 1
+    return needs
+
+
+def _first_waits(needs: list[int]) -> Iterator[bool]:
+    """Whether a stage is the first that needs a further block."""
+    before = -1
+    for need in needs:
+        yield need > before
+        before = need
+
+
+class _Writers:
+    """Regions written so far, by feature."""
+
+    def __init__(self) -> None:
+        self._regions: dict[str, list[tuple[int, ...]]] = {}
+        self._arrays: dict[str, np.ndarray] = {}
+        self._known: dict[Region, int] = {}
+
+    def add(self, region: Region, block: int) -> None:
+        self._regions.setdefault(region.feature, []).append((*region.rows, *region.columns, *region.channels, block))
+        self._arrays.pop(region.feature, None)
+
+    def last(self, region: Region) -> int:
+        """The last block that wrote part of a region (all of its feature is written by now), or -1."""
+        if region not in self._known:
+            self._known[region] = self._search(region)
+        return self._known[region]
+
+    def _search(self, region: Region) -> int:
+        rows = self._regions.get(region.feature)
+        if not rows:
+            return -1
+        if region.feature not in self._arrays:
+            self._arrays[region.feature] = np.array(rows)
+        table = self._arrays[region.feature]
+        hit = np.ones(len(table), bool)
+        for axis, (low, high) in enumerate((region.rows, region.columns, region.channels)):
+            hit &= (table[:, 2 * axis] < high) & (low < table[:, 2 * axis + 1])
+        return int(table[hit, 6].max()) if hit.any() else -1
+
+
+class _Walker:
+    """Turns stages into commands with tokens, in order."""
+
+    def __init__(self, waits: Iterator[bool], signalling: set[int]) -> None:
+        self._waits = waits
+        self._signalling = signalling
+        self._block = 0
+        self._block_begins = True
+
+    def convert(self, item: Item) -> Item:
+        if isinstance(item, Stage):
+            return Nest("", tuple(self._stage(item)))
+        if isinstance(item, Nest):
+            return Nest(item.label, tuple(self.convert(child) for child in item.items))
+        return item
+
+    def _stage(self, stage: Stage) -> Iterator[Command | Context]:
+        yield from self._loads(stage)
+        yield from self._runs(stage)
+        if stage.results is None:
+            return
+        yield replace(stage.results.drain, wait=("ex", "st"), signal=("ex", "st"))
+        stores = list(stage.results.stores)
+        stores[0] = replace(stores[0], wait=("dr",))
+        stores[-1] = replace(stores[-1], signal=("ld", "dr") if self._block in self._signalling else ("dr",))
+        yield from stores
+        self._block += 1
+
+    def _loads(self, stage: Stage) -> Iterator[Command]:
+        loads = [*stage.constants, *stage.loads]
+        stored = next(self._waits)
+        first = len(stage.constants)
+        if not loads:
+            loads, first = [Command("sync ld")], 0
+        if stored:
+            at = min(first, len(loads) - 1)
+            loads[at] = replace(loads[at], wait=("st",))
+        loads[0] = replace(loads[0], wait=("ex", *loads[0].wait))
+        loads[-1] = replace(loads[-1], signal=("ex",))
+        yield from loads
+
+    def _runs(self, stage: Stage) -> Iterator[Command | Context]:
+        commands = [item for item in stage.runs if isinstance(item, Command)]
+        wait = ("ld", "dr") if self._block_begins else ("ld",)
+        self._block_begins = stage.results is not None
+        signal = ("ld", "dr") if self._block_begins else ("ld",)
+        for item in stage.runs:
+            if isinstance(item, Command):
+                yield replace(item, wait=wait if item is commands[0] else (), signal=signal if item is commands[-1] else ())
+            else:
+                yield item
