@@ -1,0 +1,28 @@
+"""Which registers a command looks at: others may hold anything when it starts."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from isa.table import REGISTERS
+
+_OF_ENGINE = {engine: frozenset(r.name for r in REGISTERS if r.engine == engine) for engine in ("ld", "ex", "dr", "st")}
+_MASKS = frozenset({"ex.rmask", "ex.cmask"})
+"""Only `ctxld` looks at them; `ctx` leaves them at their reset values."""
+_OF_SOURCE = {
+    "mem": frozenset({"ld.addr", "ld.sstride", "ld.sstep"}),
+    "fill": frozenset({"ld.fill"}),
+    "o": frozenset({"ld.obits", "ld.obase", "ld.opitch"}),
+}
+
+
+@cache
+def relevant(text: str) -> frozenset[str]:
+    """The registers that decide what a command, written as in `Command.text`, does."""
+    words = text.replace(",", " ").split()
+    if words[0] == "sync":
+        return frozenset()
+    if words[0] == "ld":
+        unused = frozenset().union(*(names for source, names in _OF_SOURCE.items() if source != words[2]))
+        return _OF_ENGINE["ld"] - unused
+    return {"run": _OF_ENGINE["ex"] - _MASKS, "drain": _OF_ENGINE["dr"], "st": _OF_ENGINE["st"]}[words[0]]
