@@ -1,0 +1,1 @@
+"""Tests of networks: the integer network and its reference, the float graph and its importers."""
