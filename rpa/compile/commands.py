@@ -53,6 +53,14 @@ class Region:
 
 
 @dataclass(frozen=True)
+class Load:
+    """Loads of activations, and what they need of an earlier node's results."""
+
+    commands: tuple[Command, ...]
+    reads: Region
+
+
+@dataclass(frozen=True)
 class Results:
     """The end of a block: accumulators are drained into the O banks and stored."""
 
@@ -72,10 +80,8 @@ class Stage:
 
     constants: tuple[Command, ...] = ()
     """Loads of weights and parameters: they depend on no activation."""
-    loads: tuple[Command, ...] = ()
-    """Loads of activations."""
-    reads: tuple[Region, ...] = ()
-    """What `loads` need of earlier nodes' results."""
+    loads: tuple[Load, ...] = ()
+    """Loads of activations, in any order: those whose data is there first are issued first."""
     runs: tuple[Command | Context, ...] = ()
     """At least one `run`. All runs of a block use the same bank of accumulators, the next block the other."""
     results: Results | None = None

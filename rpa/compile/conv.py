@@ -8,10 +8,11 @@ import numpy as np
 
 from isa.table import ROUNDINGS
 from rpa.compile.banks import Banks
-from rpa.compile.commands import Command, Context, Nest, Region, Results, Stage
+from rpa.compile.commands import Command, Context, Load, Nest, Region, Results, Stage
 from rpa.compile.layout import Layout, Placed, align
 from rpa.compile.loads import EVERY_LANE, load_params, load_piece, load_weights, params_of, weights_command
-from rpa.compile.mapping import FEEDER_WORDS, ConvPlan, TermPlan, segment_origins, store_shape
+from rpa.compile.mapping import ConvPlan
+from rpa.compile.tiling import FEEDER_WORDS, TermPlan, segment_origins, store_shape
 from rpa.net.integer import Mac
 
 MULTIPLY = Context(0, ("all: mac a, w",))
@@ -22,7 +23,7 @@ class Convolution:
     """Stages of one `Mac` under a plan."""
 
     def __init__(self, node: Mac, plan: ConvPlan, layout: Layout, banks: Banks) -> None:
-        self.node, self.plan, self.layout, self.banks = node, plan, layout, banks
+        self.node, self.plan, self.layout, self.banks = node, plan.shape, layout, banks
         self.config = layout.config
         self.output: Placed = layout.features[node.output]
         self._weight_base: dict[tuple[int, int], int] = {}
@@ -55,11 +56,11 @@ class Convolution:
         a_offset = 0
         for index, (term, chunk) in enumerate(self.plan.stages):
             constants = tuple(self._constants(y, x, group, index))
-            loads, reads, base, a_offset = self._activations(term, chunk, y, x, group, index, a_offset)
+            loads, base, a_offset = self._activations(term, chunk, y, x, group, index, a_offset)
             run = self._run(term, chunk, base, self._weight_base[(group, index)], group, bank, keep=index > 0)
             results = self._results(y, x, group, bank, o_base) if index == last else None
-            stages.append(Stage(constants, loads, reads, (run,), results))
-        return Nest("", stages)
+            stages.append(Stage(constants, loads, (run,), results))
+        return Nest("", [_merge(stages)] if self.plan.merged else stages)
 
     def _constants(self, y: int, x: int, group: int, index: int) -> Iterator[Command]:
         """Loads of weights and parameters that this stage is the first to need."""
@@ -115,7 +116,7 @@ class Convolution:
         yield Command(command.text, {**command.registers, "ld.base": 8 * entry})
 
     def _activations(self, term: TermPlan, chunk: int, y: int, x: int, group: int, index: int, offset: int):
-        """(loads, regions that they read, A address of the chunk, offset of the next chunk in a resident tile)."""
+        """(loads, A address of the chunk, offset of the next chunk in a resident tile)."""
         piece = term.pieces[chunk]
         size = align(piece.pitch * term.window.length, self.config.bus_words)
         shift = self._window_shift(term, group)
@@ -125,7 +126,11 @@ class Convolution:
                 self._tile_base = self.banks.next_a()
             base = self._tile_base + offset
             if group > 0:
-                return (), (), base + in_bank, offset + size
+                return (), base + in_bank, offset + size
+        elif self.plan.merged:
+            if index == 0:
+                self._tile_base = self.banks.next_a()
+            base = self._tile_base + offset
         else:
             base = self.banks.next_a()
         placed = term.reduction.placed
@@ -144,7 +149,7 @@ class Convolution:
         bits = placed.feature.bits
         channels = ((piece.span.word + moved) * 16 // bits, (piece.span.word + moved + piece.span.words) * 16 // bits)
         region = Region(placed.feature.name, rows, (min(columns), max(columns) + reach), channels)
-        return tuple(loads), (region,), base + in_bank, offset + size
+        return (Load(tuple(loads), region),), base + in_bank, offset + size
 
     def _window_shift(self, term: TermPlan, group: int) -> int:
         """First word of the channel window of a group of output channels."""
@@ -208,9 +213,21 @@ class Convolution:
 
     def _store(self, lane: int, y: int, x: int, group: int, o_base: int, pitch: int) -> Command:
         tiling, output, config = self.plan.tiling, self.output, self.config
-        unit, units, xstep = store_shape(tiling, output, self.plan.groups, config)
+        unit, units, xstep = store_shape(self.plan, output, config)
         words = config.cols * output.feature.bits // 16
         return Command("st", {
             "st.addr": output.at(y, x, group * words), "st.rows": tiling.rows, "st.xs": tiling.pixels // xstep, "st.ws": units, "st.xstep": xstep,
             "st.unit": unit, "st.base": o_base + lane * pitch, "st.pitch": pitch << tiling.group, "st.bits": output.feature.bits,
             "st.rstride": 2 * output.row_words, "st.xstride": 2 * output.pixel_words * xstep, "st.wstride": 2 * unit})
+
+
+def _merge(stages: list[Stage]) -> Stage:
+    """One stage that does what these do one after the other."""
+    constants: list[Command] = []
+    loads: list[Load] = []
+    runs: list[Command | Context] = []
+    for stage in stages:
+        constants += stage.constants
+        loads += stage.loads
+        runs += stage.runs
+    return Stage(tuple(constants), tuple(loads), tuple(runs), stages[-1].results)

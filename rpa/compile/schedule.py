@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from rpa.compile.commands import Command, Context, Item, Nest, Region, Stage, stages_of
+from rpa.compile.commands import Command, Context, Item, Load, Nest, Region, Stage, stages_of
+from rpa.compile.prefetch import prefetch
 
 LAG = 4
 """Blocks before a node's first whose results a load must wait for one by one; earlier ones are waited for as one, the last of them."""
@@ -20,38 +21,30 @@ def schedule(layers: Sequence[Nest]) -> Nest:
     back for the halves of the O banks; ST -> LD from the last block that a later load depends on.
     """
     needs = _needed_blocks(layers)
-    signalling = set(needs) - {-1}
-    walker = _Walker(iter(_first_waits(needs)), signalling)
+    constants = prefetch([stage for layer in layers for stage in stages_of(layer)])
+    walker = _Walker(iter(constants), needs)
     items = [walker.convert(layer) for layer in layers]
     empty = tuple(Command(text, {}, (), (to,)) for text, to in (("sync ex", "ld"), ("sync dr", "ex"), ("sync st", "dr")) for _ in range(2))
     return Nest("", (Nest("both halves of every buffer are empty", empty), *items))
 
 
-def _needed_blocks(layers: Sequence[Nest]) -> list[int]:
-    """For every stage the block whose store must be over before its loads, -1 for none; never decreasing."""
+def _needed_blocks(layers: Sequence[Nest]) -> list[list[int]]:
+    """For every load of every stage the block whose store must be over before it, -1 for none.
+
+    What blocks long before a layer wrote counts as written by one of the last: then few stores need a token.
+    """
     writers = _Writers()
-    needs: list[int] = []
+    needs: list[list[int]] = []
     blocks = 0
-    latest = -1
     for layer in layers:
-        before = blocks - 1
+        least = blocks - 1 - LAG
         for stage in stages_of(layer):
-            wanted = max((writers.last(region) for region in stage.reads), default=-1)
-            if wanted >= 0:
-                latest = max(latest, wanted, before - LAG)
-            needs.append(latest)
+            wanted = (writers.last(load.reads) for load in stage.loads)
+            needs.append([max(block, least) if block >= 0 else -1 for block in wanted])
             if stage.results is not None:
                 writers.add(stage.results.writes, blocks)
                 blocks += 1
     return needs
-
-
-def _first_waits(needs: list[int]) -> Iterator[bool]:
-    """Whether a stage is the first that needs a further block."""
-    before = -1
-    for need in needs:
-        yield need > before
-        before = need
 
 
 class _Writers:
@@ -88,9 +81,11 @@ class _Writers:
 class _Walker:
     """Turns stages into commands with tokens, in order."""
 
-    def __init__(self, waits: Iterator[bool], signalling: set[int]) -> None:
-        self._waits = waits
-        self._signalling = signalling
+    def __init__(self, constants: Iterator[list[Command]], needs: list[list[int]]) -> None:
+        self._constants = constants
+        self._needs = iter(needs)
+        self._signalling = set(_waited_for(needs))
+        self._stored = -1
         self._block = 0
         self._block_begins = True
 
@@ -114,14 +109,14 @@ class _Walker:
         self._block += 1
 
     def _loads(self, stage: Stage) -> Iterator[Command]:
-        loads = [*stage.constants, *stage.loads]
-        stored = next(self._waits)
-        first = len(stage.constants)
-        if not loads:
-            loads, first = [Command("sync ld")], 0
-        if stored:
-            at = min(first, len(loads) - 1)
-            loads[at] = replace(loads[at], wait=("st",))
+        loads = next(self._constants) or []
+        for need, load in _in_turn(next(self._needs), stage.loads):
+            commands = list(load.commands)
+            if need > self._stored:
+                self._stored = need
+                commands[0] = replace(commands[0], wait=("st",))
+            loads = loads + commands
+        loads = loads or [Command("sync ld")]
         loads[0] = replace(loads[0], wait=("ex", *loads[0].wait))
         loads[-1] = replace(loads[-1], signal=("ex",))
         yield from loads
@@ -136,3 +131,18 @@ class _Walker:
                 yield replace(item, wait=wait if item is commands[0] else (), signal=signal if item is commands[-1] else ())
             else:
                 yield item
+
+
+def _in_turn(needs: list[int], loads: Sequence[Load]) -> list[tuple[int, Load]]:
+    """Loads with what they need, the earliest need first."""
+    return sorted(zip(needs, loads, strict=True), key=lambda pair: pair[0])
+
+
+def _waited_for(needs: list[list[int]]) -> Iterator[int]:
+    """Blocks whose store some load is the first to wait for."""
+    stored = -1
+    for stage in needs:
+        for need in sorted(stage):
+            if need > stored:
+                yield need
+                stored = need
