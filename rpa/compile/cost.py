@@ -24,6 +24,8 @@ class Cost:
     limit: str
     """The engine that works longest: `array`, `loads`, `drain`, `stores` or `core`."""
     external_words: int
+    tail: int
+    """Cycles from the last step to the last word in memory: what the next layer's loads may have to wait for."""
 
     @property
     def key(self) -> tuple[int, int]:
@@ -40,8 +42,12 @@ class _Stage:
     core: int
 
 
-def estimate(shape: Shape, output: Placed, config: ArrayConfig) -> Cost:
-    """Follow the first blocks through the engines, take the rest as repetitions of the last, and add what a layer needs to begin and end."""
+def estimate(shape: Shape, output: Placed, config: ArrayConfig, waits: int = 0) -> Cost:
+    """Follow the first blocks through the engines and take the rest as repetitions of the last.
+
+    waits: cycles from the end of the layer before until its last results are in memory. A layer whose first tile needs only some of
+    the columns starts on what was written before.
+    """
     lanes = 1 << shape.tiling.group
     loads, external = _loads(shape, config)
     runs = [term.steps(term.chunks[index], shape.tiling.pixels) + 1 for term, index in shape.stages]
@@ -54,18 +60,20 @@ def estimate(shape: Shape, output: Placed, config: ArrayConfig) -> Cost:
     stages = [[_Stage(load, run, issue) for load, run, issue in zip(block, runs, core, strict=True)] for block in loads]
     if shape.merged:
         stages = [[_Stage(sum(s.load for s in block), sum(s.run for s in block), sum(s.core for s in block))] for block in stages]
-    follow = _follow(stages, blocks, drain, store, blocking=_ST_ENTRIES * lanes + 1 > config.queue_depth)
+    begin = waits if len(shape.columns) == 1 else 0
+    follow = _follow(stages, blocks, drain, store, begin, blocking=_ST_ENTRIES * lanes + 1 > config.queue_depth)
     totals = {"array": blocks * sum(runs), "loads": sum(sum(block) for block in loads) * blocks // len(loads), "drain": blocks * drain,
               "stores": blocks * store, "core": blocks * sum(core)}
-    return Cost(follow, max(totals, key=totals.__getitem__), external + blocks * store_words)
+    return Cost(follow, max(totals, key=totals.__getitem__), external + blocks * store_words,
+                _RUN_TO_DRAIN + drain + _DRAIN_TO_STORE + store + _STORE_END)
 
 
-def _follow(stages: list[list[_Stage]], blocks: int, drain: int, store: int, *, blocking: bool) -> int:
+def _follow(stages: list[list[_Stage]], blocks: int, drain: int, store: int, begin: int, *, blocking: bool) -> int:
     """Cycles of `blocks` blocks; those after the first few take as long as the last of them on average.
 
     blocking: a block's stores do not fit the queue, so the core issues nothing further before its drain is over.
     """
-    issued = load_end = 0
+    issued, load_end = 0, begin
     run_ends = [0, 0]
     drain_ends, store_ends = [0, 0], [0, 0]
     marks = []

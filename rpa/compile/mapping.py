@@ -24,10 +24,10 @@ class ConvPlan:
     cost: Cost
 
 
-def choose(reductions: tuple[Reduction, ...], output: Placed, config: ArrayConfig, name: str) -> ConvPlan:
-    """The mapping with the fewest cycles, then the least external traffic. CompileError if none fits the banks."""
+def choose(reductions: tuple[Reduction, ...], output: Placed, config: ArrayConfig, name: str, waits: int = 0) -> ConvPlan:
+    """The mapping with the fewest cycles, then the least external traffic. `waits`: see `estimate`. CompileError if none fits the banks."""
     best: ConvPlan | None = None
-    for plan in _candidates(reductions, output, config):
+    for plan in _candidates(reductions, output, config, waits):
         if best is None or plan.cost.key < best.cost.key:
             best = plan
     if best is None:
@@ -36,7 +36,7 @@ def choose(reductions: tuple[Reduction, ...], output: Placed, config: ArrayConfi
     return best
 
 
-def _candidates(reductions: tuple[Reduction, ...], output: Placed, config: ArrayConfig) -> Iterator[ConvPlan]:
+def _candidates(reductions: tuple[Reduction, ...], output: Placed, config: ArrayConfig, waits: int) -> Iterator[ConvPlan]:
     height, width, channels = output.feature.shape
     groups = -(-channels // config.cols)
     sizes = [chunk_sizes(reduction, config) for reduction in reductions]
@@ -49,11 +49,11 @@ def _candidates(reductions: tuple[Reduction, ...], output: Placed, config: Array
             for whole in (True, False) if grouped and groups > 1 else (grouped,):
                 terms = tuple(term_plan(reduction, tiling, starts, size, config, whole=whole)
                               for reduction, size in zip(reductions, words, strict=True))
-                yield from _orders(terms, tiling, columns, rows, groups, output, config)
+                yield from _orders(terms, tiling, columns, rows, groups, output, config, waits)
 
 
 def _orders(terms: tuple[TermPlan, ...], tiling: Tiling, columns: tuple[int, ...], rows: tuple[int, ...], groups: int, output: Placed,
-            config: ArrayConfig) -> Iterator[ConvPlan]:
+            config: ArrayConfig, waits: int) -> Iterator[ConvPlan]:
     a_half, w_half = config.a_depth // 2 - _SLACK, config.w_depth // 2
     sizes = [piece.pitch * term.window.length for term in terms for piece in term.pieces]
     taps = [term.tap_words_total(chunk) for term in terms for chunk in term.chunks]
@@ -68,4 +68,4 @@ def _orders(terms: tuple[TermPlan, ...], tiling: Tiling, columns: tuple[int, ...
         for scope in scopes[:1] if groups == 1 and len(taps) == 1 else scopes:
             for merged in {False, mergeable and scope != "chunk"}:
                 shape = Shape(tiling, columns, rows, groups, tiles_outer, tiles_outer and resident, merged, scope, terms)
-                yield ConvPlan(shape, estimate(shape, output, config))
+                yield ConvPlan(shape, estimate(shape, output, config, waits))
