@@ -5,7 +5,8 @@ version (u16), ISA version (u16), bytes behind the header (u32), SHA-256 of thes
 
     name text · configuration, u32 in the order of CONFIG_FIELDS · count u32 and code words u32
     count u32 and segments (address u32, bytes u32, payload)
-    count u32 and tensors (name text, role u8, kind u8, bits u8, signed u8, address u32, dimensions u8, each u32)
+    count u32 and tensors (name text, role u8, kind u8, bits u8, signed u8, address u32, dimensions u8, each u32, layout u8: 0, or
+        1 and for every dimension but the innermost its stride, then offset, words and fill, each u32)
     count u32 and labels (name text, address u32)
     count u32 and file names, then, for every code word if there is a file: file u32, line u32
 """
@@ -26,12 +27,13 @@ from isa.errors import (
     TruncatedError,
 )
 from isa.files import FILE_LIMIT
+from isa.layout import Layout
 from isa.machine import CONFIG_FIELDS
 from isa.program import KINDS, ROLES, Program, Segment, Tensor
 from isa.table import ISA_VERSION
 
 MAGIC = b"RPAPROG\n"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _VERSIONS = struct.Struct("<HH")
 _LENGTH = struct.Struct("<I")
 HEADER_BYTES = len(MAGIC) + _VERSIONS.size + _LENGTH.size + 32
@@ -84,7 +86,12 @@ def _text(value: str) -> bytes:
 
 def _pack_tensor(tensor: Tensor) -> bytes:
     codes = (ROLES.index(tensor.role), KINDS.index(tensor.kind), tensor.bits, tensor.signed)
-    return b"".join((_text(tensor.name), struct.pack("<4BIB", *codes, tensor.address, len(tensor.shape)), _u32(*tensor.shape)))
+    head = (_text(tensor.name), struct.pack("<4BIB", *codes, tensor.address, len(tensor.shape)), _u32(*tensor.shape))
+    return b"".join((*head, _pack_layout(tensor.layout)))
+
+
+def _pack_layout(layout: Layout | None) -> bytes:
+    return b"\0" if layout is None else b"\1" + _u32(*layout.strides, layout.offset, layout.words, layout.fill)
 
 
 def _pack_lines(program: Program) -> bytes:
@@ -147,7 +154,17 @@ def _read_tensor(reader: _Reader) -> Tensor:
         raise ContentError(f"tensor `{name}` has role {role}, kind {kind}, signed {signed}")
     address = reader.number(4, f"tensor `{name}`")
     shape = reader.words(reader.number(1, f"tensor `{name}`"), f"the shape of `{name}`")
-    return Tensor(name, ROLES[role], KINDS[kind], address, shape, bits, bool(signed))
+    return Tensor(name, ROLES[role], KINDS[kind], address, shape, bits, bool(signed), _read_layout(reader, name, len(shape)))
+
+
+def _read_layout(reader: _Reader, name: str, dimensions: int) -> Layout | None:
+    present = reader.number(1, f"the layout of `{name}`")
+    if present > 1:
+        raise ContentError(f"tensor `{name}` has layout {present}, must be 0 or 1")
+    if not present or not dimensions:
+        return None
+    *strides, offset, words, fill = reader.words(dimensions + 2, f"the layout of `{name}`")
+    return Layout(tuple(strides), offset, words, fill)
 
 
 def _read_lines(reader: _Reader, words: int) -> tuple[tuple[str, int], ...]:
@@ -170,7 +187,7 @@ def unpack_program(data: bytes) -> Program:
     config = dict(zip(CONFIG_FIELDS, reader.words(len(CONFIG_FIELDS), "the configuration"), strict=True))
     code = reader.words(reader.count(4, "code words"), "the code")
     segments = _read_segments(reader)
-    tensors = [_read_tensor(reader) for _ in range(reader.count(11, "tensors"))]
+    tensors = [_read_tensor(reader) for _ in range(reader.count(12, "tensors"))]
     labels = [(reader.text("a label"), reader.number(4, "a label's address")) for _ in range(reader.count(6, "labels"))]
     lines = _read_lines(reader, len(code))
     if reader.at != len(reader.data):

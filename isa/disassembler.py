@@ -22,7 +22,7 @@ from isa.source import FILE_LIMIT
 from isa.spec import OPCODE_LO, Field, Instruction
 from isa.symbols import CORE_NAMES
 from isa.table import PARAM_WORDS, ROUNDINGS
-from isa.tensors import pack_param, pack_row, unpack_param, unpack_row
+from isa.tensors import background, pack_param, pack_tensor, unpack_param, unpack_tensor
 
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _RESERVED = frozenset(CORE_NAMES) | {name.upper() for name in PREDEFINED} | {rounding.name.upper() for rounding in ROUNDINGS}
@@ -206,20 +206,27 @@ def _tensor_lines(tensor: Tensor, segment: Segment | None) -> str | None:
         payload = None if segment is None else _params_text(tensor, segment.payload)
     else:
         head = f".{tensor.role} {tensor.name} shape({shape}) bits {tensor.bits} {'signed' if tensor.signed else 'unsigned'}"
+        head += _layout_text(tensor)
+        if segment is not None and tensor.placement.fill and segment.payload == background(tensor):
+            segment = None
         payload = None if segment is None else _elements_text(tensor, segment.payload)
     if segment is None:
         return head
     return None if payload is None else f"{head} = {payload}"
 
 
+def _layout_text(tensor: Tensor) -> str:
+    layout = tensor.layout
+    if layout is None:
+        return ""
+    strides = f" strides({', '.join(map(str, layout.strides))})" if layout.strides else ""
+    return f"{strides} offset {layout.offset} words {layout.words} fill {layout.fill:#06x}"
+
+
 def _elements_text(tensor: Tensor, payload: bytes) -> str | None:
-    size, row = 2 * tensor.row_words, tensor.shape[-1]
-    values: list[int] = []
-    for start in range(0, len(payload), size):
-        part = unpack_row(payload[start:start + size], row, tensor.bits, tensor.signed)
-        if pack_row(part, tensor.bits) != payload[start:start + size]:
-            return None
-        values += part
+    values = unpack_tensor(payload, tensor)
+    if tensor.role != "data" or pack_tensor(values, tensor) != payload:
+        return None
     return _wrapped([str(value) for value in values], _VALUES_PER_LINE)
 
 
@@ -239,7 +246,7 @@ def _declared(program: Program) -> list[str] | None:
     for tensor in program.tensors.values():
         segment = segments.pop(tensor.address, None)
         start = -(-end // TENSOR_ALIGN) * TENSOR_ALIGN
-        has_data = segment is not None and tensor.role == "data" and len(segment.payload) == tensor.size_bytes
+        has_data = segment is not None and len(segment.payload) == tensor.size_bytes
         role_fits = tensor.role == ("data" if segment is not None else "input") or tensor.kind == "tensor"
         if tensor.address != start or not _NAME.fullmatch(tensor.name) or tensor.name in _RESERVED or not role_fits:
             return None

@@ -29,13 +29,13 @@ DIRECTIVE_ROWS = (
                      "bank, context, PE source ...). Names that start with `@` are local to one use."),
     DirectiveRow(name=".include", syntax='.include "file"', example='.include "lib.inc"',
                  doc="The statements of another file, relative to the file that names it, in or below the folder of the root source."),
-    DirectiveRow(name=".input", syntax=".input NAME shape(...) bits B signed", example=".input act shape(8, 8, 16) bits 8 signed",
+    DirectiveRow(name=".input", syntax=".input NAME shape(...) bits B signed LAYOUT", example=".input act shape(8, 8, 16) bits 8 signed",
                  doc="A tensor that the caller fills. B is 2, 4, 8 or 16 (16 if left out), `signed` (if left out) or `unsigned`."),
-    DirectiveRow(name=".output", syntax=".output NAME shape(...) bits B signed", example=".output out shape(8, 8, 16) bits 8 unsigned",
+    DirectiveRow(name=".output", syntax=".output NAME shape(...) bits B signed LAYOUT", example=".output out shape(8, 8, 16) bits 8 unsigned",
                  doc="A tensor that the program leaves for the caller."),
-    DirectiveRow(name=".data", syntax=".data NAME shape(...) bits B signed = values", example=".data taps shape(3) bits 8 signed = 1, -2, 1",
+    DirectiveRow(name=".data", syntax=".data NAME shape(...) bits B signed LAYOUT = values", example=".data taps shape(3) bits 8 signed = 1, -2, 1",
                  doc='A tensor with contents: as many values as the shape has elements, or `file "x.npy"` (whole numbers of exactly that '
-                     "shape), or nothing: zeros. A list goes on in the next line behind `=` or a comma."),
+                     "shape), or nothing: the fill word, or zeros. A list goes on in the next line behind `=` or a comma."),
     DirectiveRow(name=".params", syntax=".params NAME shape(M) = bias, multiplier, shift", example=".params scale shape(4) = 0, 1 << 30, 31",
                  doc="Requantization entries of 8 words each: the same for all, or three values for each, or `file` with shape (M, 3); "
                      "without values an input of shape (M, 3)."),
@@ -68,7 +68,11 @@ in 16-bit words, and the words of one innermost row (for `.params`: of one entry
 with `@` are local to one expansion of a macro or repeat. A macro does not see the parameters and `@` names of where it is used; a repeat does.
 
 **Tensors** lie in external memory in order of appearance from byte 0, each aligned to 64 bytes; the innermost dimension is padded to whole 16-bit
-words, elements are packed low first.
+words, elements are packed low first. A `LAYOUT` places the innermost rows of a tensor in a larger buffer, in this order: `strides(...)`, the words
+from one index to the next of every dimension but the innermost (left out: rows follow each other); `offset`, the words in front of the first
+element (0); `words`, those of the whole buffer (up to the last element); `fill`, the 16-bit word between the rows before the first cycle (0). For
+example `.input x shape(30, 30, 8) bits 8 signed strides(128, 4) offset 132 words 4096 fill 0x8080`: an image with a border of one pixel, rows of 32
+pixels. The name is the address of the buffer; `.row` stays the words of one row. Rows must not overlap.
 
 **Tokens.** `wait(e, ...)` takes one token from each engine before the command starts, `signal(e, ...)` gives one to each when it has finished. The
 assembler warns of tokens that are waited for and never given, and of those given and never taken.

@@ -25,6 +25,9 @@ def _tensor_lines(program: Program) -> list[str]:
     for tensor in program.tensors.values():
         shape = " x ".join(map(str, tensor.shape))
         form = "params" if tensor.kind == "params" else f"{tensor.bits} bits {'signed' if tensor.signed else 'unsigned'}"
+        if tensor.layout is not None:
+            strides = " x ".join(map(str, tensor.layout.strides)) or "none"
+            form += f", strides {strides} words, offset {tensor.layout.offset}, fill {tensor.layout.fill:#06x}"
         lines.append(f"; {tensor.address:#010x}..{tensor.end - 1:#010x}  {tensor.role} {tensor.name}: {shape}, {form}")
     return lines
 

@@ -21,6 +21,7 @@ from isa.syntax import (
     Expr,
     Immediate,
     Label,
+    LayoutDecl,
     Name,
     Num,
     Op,
@@ -44,7 +45,7 @@ _BINARY = {"lor": "||", "land": "&&", "or_": "|", "xor": "^", "and_bits": "&", "
 _EXPECTED = {"NAME": "a name", "NUMBER": "a number", "STRING": 'a "text"', "COMMA": "`,`", "COLON": "`:`", "EQUAL": "`=`", "LPAR": "`(`",
              "RPAR": "`)`", "$END": "the end of the line", "CLAUSE": "wait(...) or signal(...)", "SHAPE": "shape(...)", "BITS": "`bits`",
              "SIGN": "signed or unsigned", "ALL": "`all:`", "ROWS": "`rows`", "COLS": "`cols`", "ROUTE": "`route`", "IF": "`if`",
-             "HASH": "`#`", "FILE": 'file "..."'}
+             "HASH": "`#`", "FILE": 'file "..."', "STRIDES": "strides(...)", "OFFSET": "`offset`", "WORDS": "`words`", "FILL": "`fill`"}
 
 
 def _span(token: Token) -> Span:
@@ -108,17 +109,24 @@ class _Build(Transformer):
     def text(self, token):
         return Text(str(token)[1:-1], _span(token))
 
-    def _tensor(self, role, name, dims, form, values=None):
-        return TensorDecl(role, "tensor", self.name(name), dims, form[0], form[1], values)
+    def layout(self, strides, _offset, offset, _words, words, _fill, fill):
+        given = (strides, offset, words, fill)
+        return None if given == (None, None, None, None) else LayoutDecl(*given)
 
-    def input(self, name, dims, form):
-        return self._tensor("input", name, dims, form)
+    def strides(self, _, *strides):
+        return strides
 
-    def output(self, name, dims, form):
-        return self._tensor("output", name, dims, form)
+    def _tensor(self, role, name, dims, form, layout, values=None):
+        return TensorDecl(role, "tensor", self.name(name), dims, form[0], form[1], values, layout)
 
-    def data(self, name, dims, form, values):
-        return self._tensor("data", name, dims, form, values)
+    def input(self, name, dims, form, layout):
+        return self._tensor("input", name, dims, form, layout)
+
+    def output(self, name, dims, form, layout):
+        return self._tensor("output", name, dims, form, layout)
+
+    def data(self, name, dims, form, layout, values):
+        return self._tensor("data", name, dims, form, layout, values)
 
     def params(self, name, dims, values):
         return TensorDecl("input" if values is None else "data", "params", self.name(name), dims, None, True, values)
@@ -275,9 +283,9 @@ def _expressions(part: Statement) -> list[Expr]:
             return list(operands)
         case Directive(args=args):
             return [arg for arg in args if isinstance(arg, Num | Unary | Binary | Call)]
-        case TensorDecl(dims=dims, bits=bits, values=values):
+        case TensorDecl(dims=dims, bits=bits, values=values, layout=layout):
             listed = values if isinstance(values, tuple) else ()
-            return [*dims, *listed, *([bits] if bits is not None else [])]
+            return [*dims, *listed, *([bits] if bits is not None else []), *([] if layout is None else layout.expressions())]
         case ContextLine(rows=rows, cols=cols, sources=sources):
             ends = [end for region in (rows, cols) if region is not None for end in (region.first, region.last)]
             return ends + [source.value for source in sources if isinstance(source, Immediate)]

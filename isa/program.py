@@ -7,6 +7,7 @@ from math import prod
 from pathlib import Path
 
 from isa.errors import ContentError, MachineError, TooLargeError
+from isa.layout import Layout, contiguous
 from isa.machine import CONFIG_FIELDS, MachineConfig, config_dict
 from isa.table import PARAM_WORDS
 
@@ -44,6 +45,8 @@ class Tensor:
     shape: tuple[int, ...]
     bits: int = 16
     signed: bool = True
+    layout: Layout | None = None
+    """Where its rows lie from `address` on, if they do not follow each other; never for params."""
 
     @property
     def row_words(self) -> int:
@@ -53,7 +56,15 @@ class Tensor:
         return -(-self.shape[-1] * self.bits // 16)
 
     @property
+    def placement(self) -> Layout:
+        """Where its rows lie, also if they follow each other."""
+        return self.layout or contiguous(self.shape, self.row_words)
+
+    @property
     def words(self) -> int:
+        """16-bit words of the buffer, with what lies between the rows."""
+        if self.layout is not None:
+            return self.layout.words
         rows = prod(self.shape) if self.kind == "params" else prod(self.shape[:-1])
         return rows * self.row_words
 
@@ -116,6 +127,10 @@ class Program:
         for tensor in sorted(self.tensors.values(), key=lambda tensor: tensor.address):
             if tensor.role not in ROLES or tensor.kind not in KINDS or tensor.bits not in WIDTHS or not tensor.shape or min(tensor.shape) < 1:
                 raise ContentError(f"tensor `{tensor.name}` has role {tensor.role}, kind {tensor.kind}, shape {tensor.shape}, {tensor.bits} bits")
+            if tensor.layout is not None:
+                problem = "params cannot have a layout" if tensor.kind == "params" else tensor.layout.problem(tensor.shape, tensor.row_words)
+                if problem is not None:
+                    raise ContentError(f"tensor `{tensor.name}`: {problem}")
             if tensor.address < end:
                 raise ContentError(f"tensor `{tensor.name}` at {tensor.address:#x} overlaps `{before}`, which ends at {end:#x}")
             end, before = tensor.end, tensor.name

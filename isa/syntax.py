@@ -98,6 +98,20 @@ class Directive:
 
 
 @dataclass(frozen=True, slots=True)
+class LayoutDecl:
+    """What stands behind a tensor's format; what is left out is None."""
+
+    strides: tuple[Expr, ...] | None
+    offset: Expr | None
+    words: Expr | None
+    fill: Expr | None
+
+    def expressions(self) -> list[Expr]:
+        single = (self.offset, self.words, self.fill)
+        return [*(self.strides or ()), *(expr for expr in single if expr is not None)]
+
+
+@dataclass(frozen=True, slots=True)
 class TensorDecl:
     role: str
     kind: str
@@ -106,6 +120,7 @@ class TensorDecl:
     bits: Expr | None
     signed: bool
     values: tuple[Expr, ...] | Text | None
+    layout: LayoutDecl | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import struct
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 
 from isa.diagnostics import Fault, Span
 from isa.errors import RpaError
+from isa.layout import Layout, contiguous
 from isa.npy import read_npy
 from isa.program import TENSOR_ALIGN, WIDTHS, Segment, Tensor
 from isa.source import Reporter, Site, inside
 from isa.symbols import Symbol, Symbols
-from isa.syntax import Expr, TensorDecl, Text
+from isa.syntax import Expr, LayoutDecl, TensorDecl, Text
 from isa.table import PARAM_WORDS
 
 DIMS_LIMIT = 8
@@ -24,7 +27,7 @@ def pack_row(values: list[int], bits: int) -> bytes:
     per_byte = max(1, 8 // bits)
     mask = (1 << bits) - 1
     if bits == 16:
-        return b"".join((value & mask).to_bytes(2, "little") for value in values)
+        return struct.pack(f"<{len(values)}H", *(value & mask for value in values))
     packed = bytearray()
     for start in range(0, len(values), per_byte):
         byte = 0
@@ -50,6 +53,30 @@ def pack_param(bias: int, multiplier: int, shift: int) -> bytes:
 def unpack_param(entry: bytes) -> tuple[int, int, int]:
     bias = int.from_bytes(entry[:6], "little", signed=True)
     return bias, int.from_bytes(entry[6:10], "little"), int.from_bytes(entry[10:12], "little")
+
+
+def background(tensor: Tensor) -> bytes:
+    """Return the buffer of a tensor with nothing in it but its fill word."""
+    return tensor.placement.fill.to_bytes(2, "little") * tensor.words
+
+
+def pack_tensor(values: list[int], tensor: Tensor) -> bytes:
+    """Return the buffer of a tensor with these elements, in C order."""
+    row, size = tensor.shape[-1], 2 * tensor.row_words
+    packed = (pack_row(values[start:start + row], tensor.bits) for start in range(0, len(values), row))
+    if tensor.layout is None:
+        return b"".join(packed)
+    buffer = bytearray(background(tensor))
+    for place, part in zip(tensor.layout.rows(tensor.shape), packed, strict=True):
+        buffer[2 * place:2 * place + size] = part
+    return bytes(buffer)
+
+
+def unpack_tensor(payload: bytes, tensor: Tensor) -> list[int]:
+    """Return the elements in a buffer, in C order."""
+    row, size = tensor.shape[-1], 2 * tensor.row_words
+    return [value for place in tensor.placement.rows(tensor.shape)
+            for value in unpack_row(payload[2 * place:2 * place + size], row, tensor.bits, tensor.signed)]
 
 
 def tensor_limits(bits: int, signed: bool) -> tuple[int, int]:
@@ -92,11 +119,33 @@ class TensorLayout:
             raise Fault("E108", f"`bits` is {bits}, must be one of {', '.join(map(str, WIDTHS))}", decl.bits.span)
         start = -(-self._end // TENSOR_ALIGN) * TENSOR_ALIGN
         tensor = Tensor(symbol.name, decl.role, decl.kind, start, shape, bits, decl.signed)
+        if decl.layout is not None:
+            tensor = replace(tensor, layout=self._layout(decl.layout, tensor, symbol))
         if tensor.end > self.mem_bytes:
             raise Fault("E115", f"tensor `{symbol.name}` ends at byte {tensor.end}, the machine's mem_bytes is {self.mem_bytes}", symbol.span,
                         hint=f"it starts at {tensor.address} and has {tensor.size_bytes} bytes")
         self._end = tensor.end
         return tensor
+
+    def _layout(self, decl: LayoutDecl, tensor: Tensor, symbol: Symbol) -> Layout:
+        """What a declaration says of its layout, completed: rows that follow each other, and no words behind the last."""
+        plain = contiguous(tensor.shape, tensor.row_words)
+        strides = plain.strides if decl.strides is None else tuple(self._word(expr, "a stride", 1 << 31, symbol.site) for expr in decl.strides)
+        offset = 0 if decl.offset is None else self._word(decl.offset, "`offset`", 1 << 31, symbol.site)
+        fill = 0 if decl.fill is None else self._word(decl.fill, "`fill`", 0xFFFF, symbol.site)
+        end = offset + tensor.row_words + sum((size - 1) * stride for size, stride in zip(tensor.shape[:-1], strides, strict=False))
+        words = end if decl.words is None else self._word(decl.words, "`words`", 1 << 31, symbol.site)
+        layout = Layout(strides, offset, words, fill)
+        problem = layout.problem(tensor.shape, tensor.row_words)
+        if problem is not None:
+            raise Fault("E107" if len(strides) != len(plain.strides) else "E108", f"tensor `{symbol.name}`: {problem}", symbol.span)
+        return layout
+
+    def _word(self, expr: Expr, what: str, high: int, site: Site) -> int:
+        value = self.symbols.value(expr, site)
+        if not 0 <= value <= high:
+            raise Fault("E108", f"{what} is {value}, must be 0..{high}", expr.span, site)
+        return value
 
     def _shape(self, decl: TensorDecl, site: Site) -> tuple[int, ...]:
         if decl.kind == "params" and len(decl.dims) != 1:
@@ -119,10 +168,13 @@ class DataReader:
         self.symbols, self.reporter, self.root = symbols, reporter, root
 
     def segment(self, symbol: Symbol) -> Segment | None:
-        """Return the bytes of a placed tensor; None if it has no values. Faults are reported."""
+        """Return the bytes of a placed tensor; None if it has neither values nor a fill word. Faults are reported."""
         decl, tensor = symbol.decl, symbol.tensor
-        if decl is None or tensor is None or decl.values is None:
+        if decl is None or tensor is None:
             return None
+        if decl.values is None:
+            filled = tensor.layout is not None and tensor.layout.fill
+            return Segment(tensor.address, background(tensor)) if filled else None
         try:
             if tensor.kind == "params":
                 payload = self._params(decl, tensor, symbol.site)
@@ -143,8 +195,7 @@ class DataReader:
                 raise Fault("E114", f"`{decl.values.text}` has the value {bad}, must be {low}..{high} ({kind})", span)
         else:
             values = self._listed(decl, prod(tensor.shape), low, high, kind, site)
-        row = tensor.shape[-1]
-        return b"".join(pack_row(values[start:start + row], tensor.bits) for start in range(0, len(values), row))
+        return pack_tensor(values, tensor)
 
     def _listed(self, decl: TensorDecl, count: int, low: int, high: int, kind: str, site: Site) -> list[int]:
         exprs = decl.values

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from isa.errors import did_you_mean
 from isa.program import Program, Tensor
@@ -52,6 +53,15 @@ def _words(tensor: Tensor) -> slice:
     return slice(tensor.address, tensor.address + tensor.size_bytes)
 
 
+def _rows(buffer: np.ndarray, tensor: Tensor) -> np.ndarray:
+    """A view of a tensor's buffer, uint16 (words,), that has its innermost rows: uint16 (..., row_words)."""
+    if tensor.kind == "params":
+        return buffer.reshape(tensor.shape[0], tensor.row_words)
+    layout = tensor.placement
+    shape = (*tensor.shape[:-1], tensor.row_words)
+    return as_strided(buffer[layout.offset:], shape, (*(2 * stride for stride in layout.strides), 2))
+
+
 def write_tensor(memory: np.ndarray, tensor: Tensor, values: Any) -> None:
     """Put ``values`` (see :func:`build_memory`) into ``memory``, uint8 (mem_bytes,), in place. Raises InputError."""
     array = np.asarray(values)
@@ -66,13 +76,13 @@ def write_tensor(memory: np.ndarray, tensor: Tensor, values: Any) -> None:
             words = pack(array, tensor.bits, signed=tensor.signed, what="value")
     except NumericsError as error:
         raise InputError(f"`{tensor.name}`: {error}") from None
-    memory[_words(tensor)] = words.astype("<u2").reshape(-1).view(np.uint8)
+    buffer = memory[_words(tensor)].view("<u2")
+    if tensor.layout is not None:
+        buffer[:] = tensor.layout.fill
+    _rows(buffer, tensor)[...] = words
 
 
 def read_tensor(memory: np.ndarray, tensor: Tensor) -> np.ndarray:
     """The values of a tensor in ``memory``, uint8 (mem_bytes,): int32 of its shape; int64 (M, 3) for parameters."""
-    words = np.ascontiguousarray(memory[_words(tensor)]).view("<u2")
-    if tensor.kind == "params":
-        return unpack_params(words.reshape(tensor.shape[0], tensor.row_words))
-    rows = words.reshape(*tensor.shape[:-1], tensor.row_words)
-    return unpack(rows, tensor.bits, tensor.shape[-1], signed=tensor.signed)
+    rows = np.ascontiguousarray(_rows(memory[_words(tensor)].view("<u2"), tensor))
+    return unpack_params(rows) if tensor.kind == "params" else unpack(rows, tensor.bits, tensor.shape[-1], signed=tensor.signed)

@@ -2,7 +2,10 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from isa.layout import Layout
 from isa.program import Program, Segment, Tensor
 from rpa.arch.config import ArrayConfig
 from rpa.arch.errors import InputError
@@ -48,3 +51,38 @@ def test_refusals(inputs, message):
     with pytest.raises(InputError) as caught:
         build_memory(PROGRAM, inputs)
     assert str(caught.value) == message
+
+
+def test_layout_by_hand():
+    x = Tensor("x", "input", "tensor", 64, (2, 2, 3), 8, True, Layout((6, 2), 1, 12, 0xEEFF))
+    program = Program(config=CONFIG.to_dict(), code=(0,), tensors={"x": x})
+    memory = build_memory(program, {"x": np.arange(12).reshape(2, 2, 3)})
+    border = [0xFF, 0xEE]
+    assert memory[64:88].tolist() == [*border, 0, 1, 2, 0, 3, 4, 5, 0, *border, *border, 6, 7, 8, 0, 9, 10, 11, 0, *border]
+    assert not memory[88:].any()
+    assert read_tensor(memory, x).tolist() == np.arange(12).reshape(2, 2, 3).tolist()
+
+
+@given(st.data(), st.sampled_from([2, 4, 8, 16]), st.booleans(), st.permutations(range(3)))
+def test_layouts_come_back(data, bits, signed, order):
+    shape = tuple(data.draw(st.lists(st.integers(1, 4), min_size=4, max_size=4)))
+    span = -(-shape[-1] * bits // 16)
+    strides = [0, 0, 0]
+    for dim in order:
+        strides[dim] = span + data.draw(st.integers(0, 2))
+        span += (shape[dim] - 1) * strides[dim]
+    x = Tensor("x", "input", "tensor", 64, shape, bits, signed, Layout(tuple(strides), 3, 3 + span + 2, 0x1234))
+    program = Program(config=CONFIG.to_dict(), code=(0,), tensors={"x": x})
+    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+    values = np.random.default_rng(data.draw(st.integers(0, 9))).integers(low, high + 1, shape)
+    memory = build_memory(program, {"x": values})
+    assert np.array_equal(read_tensor(memory, x), values)
+    words = memory[64:x.end].view("<u2")
+    between = np.ones(len(words), bool)
+    for index in np.ndindex(shape[:-1]):
+        start = 3 + int(np.dot(index, strides))
+        between[start:start + x.row_words] = False
+        number = sum((int(value) & (1 << bits) - 1) << bits * n for n, value in enumerate(values[index]))
+        assert sum(int(word) << 16 * n for n, word in enumerate(words[start:start + x.row_words])) == number
+    assert (words[between] == 0x1234).all()
+    assert not memory[:64].any() and not memory[x.end:].any()

@@ -62,7 +62,7 @@ def test_what_is_written_is_read_back(program, data):
 
 def test_header_by_hand(data):
     assert data[:8] == b"RPAPROG\n"
-    assert data[8:12] == bytes([1, 0, ISA_VERSION, 0])
+    assert data[8:12] == bytes([2, 0, ISA_VERSION, 0])
     assert int.from_bytes(data[12:16], "little") == len(data) - 48
     assert data[16:48] == sha256(data[48:]).digest()
     assert data[48:54] == b"\4\0text"
@@ -85,8 +85,8 @@ def test_every_bit_matters(data):
 @pytest.mark.parametrize(("change", "error", "message"), [
     (lambda data: b"\x7fELF" + data[4:], MagicError, r"not a program file: it starts with b'\x7fELFROG\n', must start with b'RPAPROG\n'"),
     (lambda data: b"halt", MagicError, r"not a program file: it starts with b'halt', must start with b'RPAPROG\n'"),
-    (lambda data: data[:8] + b"\x02" + data[9:], FormatVersionError,
-     "program file of format version 2, this is version 1; assemble the source again"),
+    (lambda data: data[:8] + b"\x01" + data[9:], FormatVersionError,
+     "program file of format version 1, this is version 2; assemble the source again"),
     (lambda data: data[:10] + b"\x63" + data[11:], IsaVersionError,
      f"program for instruction set version 99, this is version {ISA_VERSION}; assemble the source again"),
     (lambda data: data + b"ab", TrailingBytesError, "the program file has 2 bytes behind its end at byte {size}"),
