@@ -11,7 +11,7 @@ from rpa.compile.affine import Affine
 from rpa.compile.commands import Command, Nest
 from rpa.compile.loops import find_loops, leaves_of, registers_used
 from rpa.compile.pointers import Allocation, Pointer, allocate, entry, unrolled
-from rpa.compile.settings import CommandOp, CommentOp, ContextOp, Lowering, LoopOp, Op, ResetOp, SetOp
+from rpa.compile.settings import CommandOp, CommentOp, ContextOp, LoopOp, Lowering, Op, ResetOp, SetOp
 
 LONGEST_BODY = 4000
 """Words in a body of `loopi`, with a margin to what its offset reaches."""

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 import isa
 from rpa.arch.config import ArrayConfig
 from rpa.compile.check import first_difference
-from rpa.compile.commands import Command, Context, Nest
+from rpa.compile.commands import Nest
 from rpa.compile.emit import emit
 from tests.compile.nests import nests
 
