@@ -34,8 +34,8 @@ class Graph:
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
 
-    def conv(self, x: str, name: str, outputs: int, kernel: int | tuple[int, int], *, stride: int | tuple[int, int] = 1, pads: Pads = 0, groups: int = 1,
-             bias: bool = True) -> str:
+    def conv(self, x: str, name: str, outputs: int, kernel: int | tuple[int, int], *, stride: int | tuple[int, int] = 1, pads: Pads = 0,
+             groups: int = 1, bias: bool = True) -> str:
         """Convolution; ``pads`` with zeros."""
         inputs, *size = self.shapes[x]
         kernel, stride, pads = _pair(kernel), _pair(stride), _four(pads)
