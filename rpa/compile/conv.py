@@ -94,6 +94,8 @@ class Convolution:
 
     def _words(self, group: int, index: int) -> np.ndarray:
         term, chunk = self.plan.stages[index]
+        if self.layout.dry:
+            return np.zeros((self.config.cols, term.tap_words_total(term.chunks[chunk])), np.uint16)
         words = term.reduction.weights(group, term.chunks[chunk])
         padded = np.zeros((self.config.cols, words.shape[1]), np.uint16)
         padded[:len(words)] = words

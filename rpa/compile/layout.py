@@ -50,12 +50,15 @@ class Layout:
     constants: list[np.ndarray] = field(default_factory=list)
     """uint16 arrays, one after the other from `constants_address`, each at a multiple of TENSOR_ALIGN bytes."""
     constants_address: int = 0
+    dry: bool = False
+    """Constants are given addresses and not kept: kernels are built only to be timed."""
     _constant_bytes: int = 0
 
     def constant(self, words: np.ndarray) -> int:
         """Byte address of these words, uint16 of any shape, in the data image."""
         address = self.constants_address + self._constant_bytes
-        self.constants.append(np.ascontiguousarray(words, "<u2").reshape(-1))
+        if not self.dry:
+            self.constants.append(np.ascontiguousarray(words, "<u2").reshape(-1))
         self._constant_bytes += align(2 * words.size, TENSOR_ALIGN)
         return address
 

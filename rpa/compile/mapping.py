@@ -24,16 +24,16 @@ class ConvPlan:
     cost: Cost
 
 
-def choose(reductions: tuple[Reduction, ...], output: Placed, config: ArrayConfig, name: str, waits: int = 0) -> ConvPlan:
-    """The mapping with the fewest cycles, then the least external traffic. `waits`: see `estimate`. CompileError if none fits the banks."""
-    best: ConvPlan | None = None
-    for plan in _candidates(reductions, output, config, waits):
-        if best is None or plan.cost.key < best.cost.key:
-            best = plan
-    if best is None:
+def choose(reductions: tuple[Reduction, ...], output: Placed, config: ArrayConfig, name: str, waits: int = 0, most: int = 1) -> list[ConvPlan]:
+    """The `most` best mappings: the fewest cycles first, then the least external traffic. `waits`: see `estimate`.
+
+    Raises CompileError if none fits the banks.
+    """
+    plans = sorted(_candidates(reductions, output, config, waits), key=lambda plan: plan.cost.key)
+    if not plans:
         raise CompileError(f"`{name}`: no tile of this layer fits the banks (half of a_depth {config.a_depth} and of w_depth {config.w_depth}); "
                            "use deeper banks or narrower operands")
-    return best
+    return plans[:most]
 
 
 def _candidates(reductions: tuple[Reduction, ...], output: Placed, config: ArrayConfig, waits: int) -> Iterator[ConvPlan]:
