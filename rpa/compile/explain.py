@@ -1,0 +1,132 @@
+"""Where the cycles, MACs and accesses of a compiled network go, layer by layer, and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from math import prod
+
+from isa.program import Program
+from rpa.arch.config import ArrayConfig
+from rpa.compile.account import counts
+from rpa.compile.commands import Command, Nest
+from rpa.compile.mapping import ConvPlan
+from rpa.compile.network import Mapped
+from rpa.compile.timing import leaves, visits
+from rpa.emu.fast.trace import trace
+from rpa.net.integer import IntNet, Mac, Node
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """One node of a network on the array. Sums over layers are the run's counters."""
+
+    name: str
+    shapes: str
+    widths: str
+    """Activation x weight bits of each term."""
+    mapping: str
+    why: str
+    cycles: int
+    """From the last step of the layer before to the last of this one; what follows the last layer counts for it."""
+    steps: int
+    """Cycles in which the array works."""
+    macs: int
+    """MACs that the layer's shapes call for."""
+    utilisation: float
+    """macs / (cycles * PEs * lanes of its widest term)."""
+    limit: str
+    counters: dict[str, int]
+    """Accesses and traffic by counter name (`rpa isa explain NAME`)."""
+
+
+@dataclass(frozen=True)
+class NetReport:
+    """All layers and their sum."""
+
+    network: str
+    cycles: int
+    """Of the whole run."""
+    layers: tuple[LayerReport, ...]
+
+    def total(self, counter: str) -> int:
+        return sum(layer.counters.get(counter, 0) for layer in self.layers)
+
+    @property
+    def macs(self) -> int:
+        return sum(layer.macs for layer in self.layers)
+
+
+def explain(mapped: Mapped, program: Program) -> NetReport:
+    """Follow a compiled program without data, and say what each layer does and costs."""
+    config = ArrayConfig.from_dict(program.config)
+    followed = trace(program)
+    ends = iter([command.cycle + _steps(command.registers) for command in followed.commands if command.name == "run"])
+    total = followed.cycles or 0
+    layers = []
+    before = 0
+    parts = [item for item in mapped.nest.items if isinstance(item, Nest)]
+    body = parts[1:]
+    for index, (node, plan, nest) in enumerate(zip(mapped.net.nodes, mapped.plans, body, strict=True)):
+        commands = [leaf for leaf in leaves([nest]) if isinstance(leaf, Command)]
+        end = before
+        for command in commands:
+            if command.text.startswith("run"):
+                end = next(ends)
+        end = total if index == len(body) - 1 else end
+        layers.append(_layer(mapped.net, node, plan, nest, commands, end - before, config))
+        before = end
+    return NetReport(mapped.net.name, total, tuple(layers))
+
+
+def _steps(registers) -> int:
+    return prod(getattr(registers, f"n{loop}") for loop in range(6))
+
+
+def _layer(net: IntNet, node: Node, plan: ConvPlan | None, nest: Nest, commands: list[Command], cycles: int, config: ArrayConfig) -> LayerReport:
+    counters: Counter[str] = Counter()
+    for command in commands:
+        counters.update(counts(command, config))
+    macs = macs_of(net, node)
+    steps = sum(visits(command) for command in commands if command.text.startswith("run"))
+    lanes = 16 // max((bits for pair in _bits(net, node) for bits in pair), default=16)
+    return LayerReport(
+        node.name, nest.label.removeprefix(f"{node.name}: "), ", ".join(f"{act}x{weight}" for act, weight in _bits(net, node)), _mapping(plan),
+        _why(plan), cycles, steps, macs, macs / (cycles * config.pes * lanes) if cycles else 0.0, plan.cost.limit if plan else "loads",
+        {name: count for name, count in counters.items() if count})
+
+
+def _bits(net: IntNet, node: Node) -> list[tuple[int, int]]:
+    if isinstance(node, Mac):
+        return [(net.features[term.input].bits, term.weight_bits) for term in node.terms]
+    return [(net.features[node.output].bits, 0)]
+
+
+def macs_of(net: IntNet, node: Node) -> int:
+    """Multiply-accumulates that a node's shapes call for, residual additions among them."""
+    if not isinstance(node, Mac):
+        return 0
+    height, width, _ = net.features[node.output].shape
+    return sum(height * width * term.weight.size for term in node.terms)
+
+
+def _mapping(plan: ConvPlan | None) -> str:
+    if plan is None:
+        return "kernel of its own"
+    shape = plan.shape
+    tiling = shape.tiling
+    segments = f" in {1 << tiling.group} segments" if tiling.group else ""
+    order = "channels inside tiles" if shape.tiles_outer else "tiles inside channels"
+    return (f"tile {tiling.rows}x{tiling.columns}{segments}, {tiling.pixels} pixels in flight; {len(shape.columns)}x{len(shape.rows)} tiles, "
+            f"{shape.groups} groups of channels, {order}; {len(shape.stages)} chunks{', one stage' if shape.merged else ''}; "
+            f"weights: {shape.weights}; activations: {'resident' if shape.resident_tile else 'streamed'}")
+
+
+_REASONS = {"array": "steps fill the time; loads, drains and stores hide behind them",
+            "loads": "operands take longer to arrive than to be multiplied",
+            "drain": "few products per output: the drain gives one row of results a cycle", "stores": "results leave more slowly than they are made",
+            "core": "runs are so short that issuing commands takes longer"}
+
+
+def _why(plan: ConvPlan | None) -> str:
+    return _REASONS[plan.cost.limit] if plan else "moves data"
