@@ -26,19 +26,28 @@ def exact_float(weight: np.ndarray, most: int) -> type[np.floating]:
 
 def convolve(x: np.ndarray, term: Term, zero_point: int) -> np.ndarray:
     """The sum of products of `term` for integers x (N, H, W, C); outside the image x is `zero_point`. Returns int64 (N, P, Q, M)."""
-    weight = np.asarray(term.weight)
-    m, r, s, c = weight.shape
-    kind = exact_float(weight, max(abs(int(x.min())), abs(int(x.max())), abs(zero_point)))
+    kind = exact_float(term.weight, max(abs(int(x.min())), abs(int(x.max())), abs(zero_point)))
+    return _convolve(x, term, zero_point, kind, np.int64)
+
+
+def convolve_float(x: np.ndarray, term: Term) -> np.ndarray:
+    """The same for floats and zeros outside the image, in x's type; rounded as BLAS does."""
+    return _convolve(x, term, 0, x.dtype.type, x.dtype.type)
+
+
+def _convolve(x: np.ndarray, term: Term, filler: float, kind: type[np.floating], result: type[np.number]) -> np.ndarray:
+    m, r, s, c = term.weight.shape
     top, left, bottom, right = term.pads
     height = output_size(x.shape[1], r, term.stride[0], top, bottom, term.dilation[0])
     width = output_size(x.shape[2], s, term.stride[1], left, right, term.dilation[1])
-    out = np.empty((len(x), height, width, m), np.int64)
+    out = np.empty((len(x), height, width, m), result)
     step = max(1, PATCH_BYTES // (height * width * r * s * c * term.groups * np.dtype(kind).itemsize))
     for start in range(0, len(x), step):
         image = x[start:start + step].astype(kind)
         if any(term.pads):
-            image = np.pad(image, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=zero_point)
-        out[start:start + step] = _depthwise(image, weight, term, height, width) if c == 1 else _matrix(image, weight, term, height, width)
+            image = np.pad(image, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=filler)
+        products = _depthwise if c == 1 else _matrix
+        out[start:start + step] = products(image, np.asarray(term.weight), term, height, width)
     return out
 
 

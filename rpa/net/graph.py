@@ -35,7 +35,6 @@ becomes a depthwise 1x1 convolution) or refused.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import prod
 
 import numpy as np
 
@@ -75,19 +74,29 @@ class Layout:
     """The first axis of `shape` is the batch."""
 
     def to_model(self, array: np.ndarray) -> np.ndarray:
-        """(N, C, H, W) -> (N, ...) as the model shapes it; without a batch dimension if the model has none (then N must be 1)."""
-        rest = self.shape[1:] if self.batched else self.shape
-        lead = (len(array),) if self.batched or len(array) != 1 else ()
-        return array.transpose(self.axes).reshape(lead + rest)
+        """(N, C, H, W) -> (N, ...) as the model shapes it. NetError if N is not 1 and the model has no batch dimension."""
+        if not self.batched and len(array) != 1:
+            raise NetError(f"array holds {len(array)} images, must hold 1: the model's {self.shape} has no batch dimension")
+        return array.transpose(self.axes).reshape((len(array), *self.shape[1:]) if self.batched else self.shape)
 
     def to_nchw(self, array: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
         """The inverse: the model's array -> (N, *shape) with shape = (C, H, W). NetError if sizes differ."""
         array = np.asarray(array)
-        count = array.size // prod(shape)
-        if count * prod(shape) != array.size or array.shape[-1:] != self.shape[-1:]:
+        count = len(array) if self.batched and array.ndim else 1
+        if array.shape != ((count, *self.shape[1:]) if self.batched else self.shape) or not count:
             raise NetError(f"array has shape {array.shape}, must be {self.shape}" + (" with any number of images first" if self.batched else ""))
         full = (count, *shape)
         return array.reshape(tuple(full[axis] for axis in self.axes)).transpose(tuple(np.argsort(self.axes)))
+
+
+@dataclass(frozen=True)
+class Code:
+    """How integers at the model's border stand for numbers: real = scale * (q - zero_point)."""
+
+    scale: float
+    zero_point: int
+    bits: int
+    signed: bool
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -122,8 +131,10 @@ class Graph:
     """By name of an initializer; only in models that were quantized elsewhere."""
     layouts: dict[str, Layout] = field(default_factory=dict)
     """How the arrays of the model's inputs and outputs lie in ours."""
+    codes: dict[str, Code] = field(default_factory=dict)
+    """Inputs and outputs that the model itself has as integers."""
     host: tuple[HostStep, ...] = ()
-    """Softmax, on arrays of the model's own shape; attributes: axis. `source` is one of `outputs`."""
+    """`softmax` on an output's array of the model's own shape; attributes: `axes`, those over which the results add up to 1."""
 
     def __post_init__(self) -> None:
         known = set(self.inputs) | set(self.initializers)
