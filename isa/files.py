@@ -8,7 +8,7 @@ from pathlib import Path
 
 from isa.errors import ProgramFileError, TooLargeError
 
-FILE_LIMIT = 1 << 28
+FILE_LIMIT = 1 << 30
 """Bytes of the largest program file."""
 
 

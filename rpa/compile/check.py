@@ -1,31 +1,30 @@
 """Brute-force check of the back end: what a program really issues, against what the kernels asked for.
 
-The expected side is the flat list of the nest's commands. The actual side is the event loop of the fast emulator, which executes
-every instruction of the program; it knows nothing of loops found, pointers or elided settings.
+The expected side is the flat list of the nest's commands. The actual side executes every instruction of the program
+(`rpa.compile.follow`); it knows nothing of loops found, pointers or elided settings.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from functools import cache
+from typing import NamedTuple
 
 import isa
-from isa.encoding import REGISTER_BY_NAME
 from isa.program import Program
-from isa.table import DESTS, ENGINES, REGISTERS, SOURCES
+from isa.table import ENGINES, REGISTERS
 from rpa.arch.config import ArrayConfig
 from rpa.compile.commands import Command, Context, Nest
-from rpa.compile.errors import CompileError
+from rpa.compile.follow import Started, follow
 from rpa.compile.loops import leaves_of
 from rpa.compile.relevance import relevant
-from rpa.emu.fast.trace import trace
 
-_ENGINES = {code.code: code.name for code in ENGINES}
-_DESTS = {code.code: code.name for code in DESTS}
-_SOURCES = {code.code: code.name for code in SOURCES}
+_ENGINES = tuple(code.name for code in ENGINES)
+_RESET = {register.name: register.reset for register in REGISTERS}
 
 Slots = dict[tuple[int, int, int], int]
-"""Context memory: (slot, row, column) -> word, where it is not nop."""
+"""Context memory: (slot, row, column) -> word, where something was written."""
+Contexts = frozenset[tuple[tuple[int, int, int], int]]
 
 
 class Issued(NamedTuple):
@@ -36,7 +35,7 @@ class Issued(NamedTuple):
     signal: tuple[str, ...]
     registers: dict[str, int]
     """Every register that the command looks at."""
-    contexts: frozenset[tuple[tuple[int, int, int], int]]
+    contexts: Contexts
     """A run: what context memory holds."""
 
 
@@ -62,7 +61,7 @@ class Difference(NamedTuple):
 def first_difference(nest: Nest, program: Program) -> Difference | None:
     """Compare a program with the scheduled nest that it was made from, engine by engine; None if it issues exactly that.
 
-    Raises CompileError if the program does not come to its end (deadlock, fault).
+    Raises CompileError if the program does not come to its end.
     """
     config = ArrayConfig.from_dict(program.config)
     expected, actual = _by_engine(wanted(nest, config)), _by_engine(issued(program))
@@ -75,7 +74,7 @@ def first_difference(nest: Nest, program: Program) -> Difference | None:
 
 
 def _by_engine(commands: Iterable[tuple[str, Issued]]) -> dict[str, list[Issued]]:
-    lists: dict[str, list[Issued]] = {name: [] for name in _ENGINES.values()}
+    lists: dict[str, list[Issued]] = {name: [] for name in _ENGINES}
     for engine, command in commands:
         lists[engine].append(command)
     return lists
@@ -85,7 +84,7 @@ def wanted(nest: Nest, config: ArrayConfig) -> Iterator[tuple[str, Issued]]:
     """The flat list of a nest's commands with complete registers."""
     slots: Slots = {}
     words: dict[tuple[str, ...], Slots] = {}
-    contexts: frozenset[tuple[tuple[int, int, int], int]] = frozenset()
+    contexts: Contexts = frozenset()
     for leaf in leaves_of(nest):
         if isinstance(leaf, Context):
             if leaf.lines not in words:
@@ -96,58 +95,48 @@ def wanted(nest: Nest, config: ArrayConfig) -> Iterator[tuple[str, Issued]]:
             yield leaf.engine, _complete(leaf, contexts if leaf.text.startswith("run") else frozenset())
 
 
-def _complete(command: Command, contexts: frozenset[tuple[tuple[int, int, int], int]]) -> Issued:
-    looks_at = relevant(command.text)
-    registers = {r.name: command.registers.get(r.name, r.reset) & 0xFFFFFFFF for r in REGISTERS if r.name in looks_at}
+def _complete(command: Command, contexts: Contexts) -> Issued:
+    registers = {name: command.registers.get(name, _RESET[name]) & 0xFFFFFFFF for name in _in_order(command.text)}
     return Issued(" ".join(command.text.split()), _ordered(command.wait), _ordered(command.signal), registers, contexts)
 
 
+@cache
+def _in_order(text: str) -> tuple[str, ...]:
+    """The registers that a command looks at, in the order of the table."""
+    return tuple(name for name in _RESET if name in relevant(text))
+
+
 def _ordered(engines: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(name for name in _ENGINES.values() if name in engines)
+    return tuple(name for name in _ENGINES if name in engines)
 
 
 def _assembled(lines: tuple[str, ...], config: ArrayConfig) -> Slots:
     """What one `.context` block writes, assembled alone."""
     source = "\n".join((".context block", *lines, ".end", "ctx block, 0", "halt", ""))
     slots: Slots = {}
-    for command, _ in trace(isa.assemble(source, config)).commands:
+    for command in follow(isa.assemble(source, config)):
         _load(slots, command, config)
     return slots
 
 
-def _load(slots: Slots, command: Any, config: ArrayConfig) -> None:
-    rows, columns = command.registers.rmask, command.registers.cmask
-    slots |= {(command.operand, row, column): command.value
+def _load(slots: Slots, command: Started, config: ArrayConfig) -> None:
+    """Do a `ctxld`."""
+    slot = int(command.text.split()[1].rstrip(","))
+    rows, columns = command.registers["ex.rmask"], command.registers["ex.cmask"]
+    slots |= {(slot, row, column): command.value
               for row in range(config.rows) if rows >> row & 1 for column in range(config.cols) if columns >> column & 1}
 
 
 def issued(program: Program) -> Iterator[tuple[str, Issued]]:
-    """Every command that a program starts, engine by engine in order; `ctxld` shows in the contexts of the runs behind it."""
+    """Every command that a program issues; `ctxld` shows in the contexts of the runs behind it."""
     config = ArrayConfig.from_dict(program.config)
-    followed = trace(program)
-    if followed.ended_because is not None or followed.cycles is None:
-        waiting = "; ".join(f"{_ENGINES[b.command.engine]} at pc {b.command.pc} waits for {', '.join(_ENGINES[e] for e in b.missing)}"
-                            for b in followed.blocked)
-        raise CompileError(f"`{program.name}` does not come to its end: {followed.ended_because}{'; ' if waiting else ''}{waiting}")
     slots: Slots = {}
-    contexts: frozenset[tuple[tuple[int, int, int], int]] = frozenset()
-    for command, _ in followed.commands:
-        if command.name == "ctxld":
+    contexts: Contexts = frozenset()
+    for command in follow(program):
+        if command.text.startswith("ctxld"):
             _load(slots, command, config)
             contexts = frozenset(slots.items())
-            continue
-        engine, text = _ENGINES[command.engine], _text(command)
-        looks_at = relevant(text)
-        registers = {name: getattr(command.registers, name.partition(".")[2]) & 0xFFFFFFFF
-                     for name in REGISTER_BY_NAME if name in looks_at}
-        tokens = [tuple(_ENGINES[code] for code in sorted(codes)) for codes in (command.waits, command.signals)]
-        yield engine, Issued(text, tokens[0], tokens[1], registers, contexts if command.name == "run" else frozenset())
-
-
-def _text(command: Any) -> str:
-    if command.name == "ld":
-        destination, source = command.operand
-        return f"ld {_DESTS[destination]}, {_SOURCES[source]}"
-    if command.name == "sync":
-        return f"sync {_ENGINES[command.engine]}"
-    return f"{command.name} {command.operand}" if command.name in ("run", "drain") else command.name
+        else:
+            registers = {name: command.registers[name] for name in _in_order(command.text)}
+            held = contexts if command.text.startswith("run") else frozenset()
+            yield command.engine, Issued(command.text, command.wait, command.signal, registers, held)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from hypothesis import assume
 from hypothesis import strategies as st
 
 from rpa.compile.commands import Command, Context, Nest
@@ -14,8 +15,8 @@ SMALL = {"ld.rows", "ld.fill", "ex.n0", "ex.keep", "dr.rows", "st.rows"}
 ENGINES = {"ld": ("ld.addr", "ld.base", "ld.j0", "ld.rows", "ld.fill"), "ex": ("ex.abase", "ex.wbase", "ex.n0", "ex.keep"),
            "dr": ("dr.base", "dr.rows"), "st": ("st.addr", "st.base", "st.rows")}
 TEXTS = ("ld a, mem", "ld w, mem", "ld a, fill", "sync ld", "run 0", "run 1", "drain 0", "st")
-MANY = 3000
-"""Commands of a nest at most."""
+MANY = 1500
+"""Commands of a nest at most, before it is edited."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,13 @@ def expanded(spec: Spec | Repeat, indices: tuple[int, ...]) -> list:
     return items
 
 
-def size(item: Nest | Command | Context) -> int:
-    return sum(map(size, item.items)) if isinstance(item, Nest) else 1
+def size(spec: Spec | Repeat) -> int:
+    """Leaves that a spec becomes."""
+    return spec.count * sum(map(size, spec.body)) if isinstance(spec, Repeat) else 1
+
+
+def halved(spec: Spec | Repeat) -> Spec | Repeat:
+    return Repeat((spec.count + 1) // 2, tuple(map(halved, spec.body)), spec.nested, spec.label) if isinstance(spec, Repeat) else spec
 
 
 def _edited(item, edits: dict[int, str], counter: list[int]):
@@ -105,10 +111,9 @@ def _edited(item, edits: dict[int, str], counter: list[int]):
 @st.composite
 def nests(draw: st.DrawFn) -> Nest:
     """A nest of up to MANY commands, without tokens."""
-    tree = draw(repeats(draw(st.integers(0, 5))))
-    nest = Nest("net", tuple(expanded(tree, ())))
-    total = size(nest)
-    if total > MANY:
-        return Nest("net", tuple(expanded(replace(tree, count=1), ()))[:20])
-    edits = draw(st.dictionaries(st.integers(1, max(total, 1)), st.sampled_from(["sync", "value"]), max_size=3))
-    return _edited(nest, edits, [0])
+    tree: Spec | Repeat = draw(repeats(draw(st.integers(0, 5))))
+    for _ in range(3):
+        tree = halved(tree) if size(tree) > MANY else tree
+    assume(size(tree) <= MANY)
+    edits = draw(st.dictionaries(st.integers(1, size(tree)), st.sampled_from(["sync", "value"]), max_size=3))
+    return _edited(Nest("net", tuple(expanded(tree, ()))), edits, [0])
