@@ -112,7 +112,7 @@ class Writer:
         if allocation is None:
             self.nest(list(unrolled(loop)))
         else:
-            self._loop(loop, allocation)
+            self._loop(loop, allocation, [])
 
     def _op(self, op: Op, allocation: Allocation | None) -> None:
         if isinstance(op, SetOp):
@@ -151,8 +151,9 @@ class Writer:
             self.line(f"li    r15, {delta}", 2)
             self.line(f"add   {register}, {register}, r15")
 
-    def _loop(self, loop: LoopOp, allocation: Allocation) -> None:
-        heads = {pointer: head for pointer in _all(allocation) if (head := entry(pointer, loop, allocation)) is not None}
+    def _loop(self, loop: LoopOp, allocation: Allocation, live: list[Pointer]) -> None:
+        live = [*live, *allocation.by_scope.get(loop.number, [])]
+        heads = {pointer: head for pointer in live if (head := entry(pointer, loop, allocation)) is not None}
         for pointer, head in heads.items():
             self._arrive(pointer, loop, head.at(loop.number, 0))
         name = self.names.new(loop.label, "loop")
@@ -165,7 +166,7 @@ class Writer:
         self._holds.update(heads)
         for op in loop.body:
             if isinstance(op, LoopOp):
-                self._loop(op, allocation)
+                self._loop(op, allocation, live)
             else:
                 self._op(op, allocation)
         for pointer, head in heads.items():
@@ -192,10 +193,6 @@ class Writer:
         else:
             self.line(f"addi  r{counter}, r{counter}, -1")
             self.line(f"bne   r{counter}, r0, {name}")
-
-
-def _all(allocation: Allocation) -> list[Pointer]:
-    return [pointer for pointers in allocation.by_scope.values() for pointer in pointers]
 
 
 def command_text(command: Command) -> str:

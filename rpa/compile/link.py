@@ -132,7 +132,8 @@ def file_stem(text: str) -> str:
 
 
 def _declaration(tensor: Tensor) -> str:
-    text = f".{tensor.role:<6} {tensor.name} shape({', '.join(map(str, tensor.shape))}) bits {tensor.bits} {'signed' if tensor.signed else 'unsigned'}"
+    sign = "signed" if tensor.signed else "unsigned"
+    text = f".{tensor.role:<6} {tensor.name} shape({', '.join(map(str, tensor.shape))}) bits {tensor.bits} {sign}"
     if tensor.layout is not None:
         rows = tensor.layout
         text += f" strides({', '.join(map(str, rows.strides))}) offset {rows.offset} words {rows.words} fill {rows.fill:#06x}"
