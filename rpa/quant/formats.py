@@ -1,0 +1,64 @@
+"""The format of every stored activation: width from those that read it, scale from what calibration saw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rpa.net.graph import Graph
+from rpa.quant.blocks import Block, MacBlock
+from rpa.quant.fuse import LOOKUPS
+from rpa.quant.options import Options
+from rpa.quant.scales import Format, format_of_range
+from rpa.quant.statistics import Observed, keeps_format
+from rpa.quant.thresholds import fit
+from rpa.quant.widths import WidthTable
+
+LOOKUP_BITS = 8
+"""What a table reads unless the table of widths names it; the most that it can read."""
+HEADROOM = 1.5
+"""At 16 bits clipping costs more than resolution: ranges are this much wider than what was seen."""
+
+
+def asked_bits(block: Block, index: int, table: WidthTable) -> int | None:
+    """Bits at which a block reads its input number `index`; None if it takes whatever comes."""
+    if isinstance(block, MacBlock):
+        return None if keeps_format(block) else table[block.parts[index].node].act_bits
+    if block.node.op in LOOKUPS:
+        return min(LOOKUP_BITS, table[block.name].act_bits) if block.name in table.layers else LOOKUP_BITS
+    return None if keeps_format(block) else table[block.name].act_bits
+
+
+def assign_formats(graph: Graph, blocks: Sequence[Block], observed: Mapping[str, Observed], shared: Mapping[str, str], table: WidthTable,
+                   options: Options) -> dict[str, Format]:
+    """A format for each activation that the blocks read or write, before the limits of its producer."""
+    bits: dict[str, int] = {}
+    factors: set[str] = set()
+    for block in blocks:
+        for index, name in enumerate(block.inputs):
+            asked = asked_bits(block, index, table)
+            if asked is not None:
+                bits[shared[name]] = max(bits.get(shared[name], 0), asked)
+        if not isinstance(block, MacBlock) and block.node.op == "Mul":
+            factors.update(shared[name] for name in block.inputs)
+    for name in graph.outputs:
+        bits[shared[name]] = max(bits.get(shared[name], 0), table.output_bits)
+    inputs = {shared[name] for name in graph.inputs}
+    formats: dict[str, Format] = {}
+    for name, group in shared.items():
+        if group not in formats and name in observed:
+            width = bits.get(group, table.default.act_bits)
+            formats[group] = activation_format(observed[name], width, options, product=group in factors, image=group in inputs)
+    return {name: formats[group] for name, group in shared.items()}
+
+
+def activation_format(seen: Observed, bits: int, options: Options, *, product: bool = False, image: bool = False) -> Format:
+    """The format of one activation.
+
+    product: read by a multiplication, whose result must fit 32 bits. image: an input of the network, of which no range is rare noise.
+    """
+    histogram = seen.histogram
+    if bits == 16:
+        kind = "symmetric" if product or (histogram.low < 0 and not options.asymmetric) else "unsigned" if histogram.low >= 0 else "asymmetric"
+        return format_of_range(histogram.low * HEADROOM, histogram.high * HEADROOM, bits, kind, power_of_two=options.power_of_two)
+    method = "minmax" if image and bits >= 8 else options.method
+    return fit(histogram, bits, method=method, asymmetric=options.asymmetric, power_of_two=options.power_of_two, percentile=options.percentile)

@@ -1,0 +1,85 @@
+"""Real weights into integers: limits, rounding, and what rounding costs.
+
+Weights are quantized relative to the accumulator: with input scale s_in and accumulator scale s_acc (per output channel), the integer is
+weight * s_in / s_acc. Asymmetric weights q - zero_point with q in 0..2^b-1 are exact on the array: the difference itself is stored, in the
+next container if it does not fit.
+"""
+
+from __future__ import annotations
+
+from zlib import crc32
+
+import numpy as np
+
+from rpa.arch.numerics import element_range
+from rpa.net.integer import CONTAINERS
+from rpa.quant.errors import QuantError
+
+ROUNDINGS = ("nearest", "stochastic")
+"""nearest: ties to even. stochastic: up with the probability of the fraction, so that the mean error is zero; the published truncation."""
+_SAMPLED = 1024
+"""Weights of a channel that are looked at, at most, when its scale is chosen."""
+
+
+def generator_of(seed: int, name: str) -> np.random.Generator:
+    """Random numbers of one node, independent of the other nodes and of their order."""
+    return np.random.default_rng([seed, crc32(name.encode())])
+
+
+def full_range(weight: np.ndarray, bits: int, asymmetric: bool) -> np.ndarray:
+    """The smallest step (M,) with which no weight (M, ...) is clipped; 0 for a channel of zeros."""
+    rows = weight.reshape(len(weight), -1)
+    low, high = np.minimum(rows.min(axis=1), 0), np.maximum(rows.max(axis=1), 0)
+    if asymmetric:
+        return (high - low) / (2**bits - 1)
+    return np.maximum(-low, high) / (2 ** (bits - 1) - 1)
+
+
+def integer_limits(weight: np.ndarray, step: np.ndarray, bits: int, asymmetric: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Smallest and largest integer of each channel, (M,) each."""
+    if not asymmetric:
+        low, high = element_range(bits, True)
+        return np.full(len(weight), low), np.full(len(weight), high)
+    rows = weight.reshape(len(weight), -1)
+    zero = np.clip(np.rint(-np.minimum(rows.min(axis=1), 0) / step), 0, 2**bits - 1).astype(np.int64)
+    return -zero, 2**bits - 1 - zero
+
+
+def to_integers(weight: np.ndarray, step: np.ndarray, bits: int, *, asymmetric: bool = False, rounding: str = "nearest",
+                generator: np.random.Generator | None = None) -> np.ndarray:
+    """Integers (M, ...) of weights (M, ...) for steps (M,), all positive; int64. QuantError for an unknown rounding."""
+    if rounding not in ROUNDINGS:
+        raise QuantError(f"weight rounding is {rounding!r}, must be one of {', '.join(ROUNDINGS)}")
+    shape = (-1, *(1,) * (weight.ndim - 1))
+    low, high = (limit.reshape(shape) for limit in integer_limits(weight, step, bits, asymmetric))
+    scaled = weight / step.reshape(shape)
+    if rounding == "stochastic":
+        scaled = np.floor(scaled + (generator or np.random.default_rng(0)).random(scaled.shape))
+    return np.clip(np.rint(scaled), low, high).astype(np.int64)
+
+
+def sampled(weight: np.ndarray, importance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weights (M, K) and importance (M, K) with K at most `_SAMPLED`, evenly picked, importance grown to stand for the rest."""
+    rows, importance = weight.reshape(len(weight), -1), importance.reshape(len(weight), -1)
+    count = rows.shape[1]
+    if count <= _SAMPLED:
+        return rows, importance
+    picked = np.linspace(0, count - 1, _SAMPLED).astype(np.int64)
+    return rows[:, picked], importance[:, picked] * (count / _SAMPLED)
+
+
+def rounding_noise(weight: np.ndarray, importance: np.ndarray, step: np.ndarray, bits: int, asymmetric: bool) -> np.ndarray:
+    """Sum over a channel of importance * (weight - quantized weight)^2, (M,); weight, importance (M, K)."""
+    error = to_integers(weight, step, bits, asymmetric=asymmetric) * step[:, None] - weight
+    return np.einsum("mk,mk,mk->m", error, error, importance)
+
+
+def weight_container(integers: np.ndarray, at_least: int = 2) -> tuple[int, bool]:
+    """The smallest container that holds all integers, and whether it must be signed. QuantError if none does."""
+    low, high = int(integers.min()), int(integers.max())
+    for container in CONTAINERS:
+        for signed in (True, False):
+            least, most = element_range(container, signed)
+            if container >= at_least and least <= low and high <= most:
+                return container, signed
+    raise QuantError(f"weights {low}..{high} do not fit 16 bits; use fewer bits, or symmetric weights")
