@@ -51,8 +51,19 @@ def model_inputs(graph: Graph, arrays: Mapping[str, np.ndarray]) -> dict[str, np
             raise NetError(f"`{name}` is not an input of `{graph.name}`, must be one of {', '.join(graph.inputs)}")
         placed = graph.layouts[name].to_nchw(np.asarray(values), graph.shapes[name])
         code = graph.codes.get(name)
-        result[name] = placed.astype(np.float32) if code is None else \
-            (placed.astype(np.int64) - code.zero_point).astype(np.float32) * np.float32(code.scale)
+        if code is None:
+            result[name] = finite(placed, name)
+        else:
+            result[name] = (placed.astype(np.int64) - code.zero_point).astype(np.float32) * np.float32(code.scale)
+    return result
+
+
+def finite(values: np.ndarray, name: str) -> np.ndarray:
+    """`values` as float32. NetError if one of them is not finite there."""
+    with np.errstate(over="ignore"):
+        result = values.astype(np.float32)
+    if not np.isfinite(result).all():
+        raise NetError(f"input `{name}` holds numbers that are NaN, infinite or beyond float32, must be finite")
     return result
 
 

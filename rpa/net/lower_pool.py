@@ -10,6 +10,7 @@ import numpy as np
 from rpa.net.errors import NetError
 from rpa.net.integer import output_size
 from rpa.net.lower_linear import placed, window
+from rpa.net.lower_quantized import as_itself
 from rpa.net.lowering import Constant, Lowering, conv_attributes, integer, integers, lowers
 from rpa.net.onnx_raw import RawNode
 from rpa.net.views import Shape, Tensor, fresh, groups_of
@@ -41,8 +42,8 @@ def _pooled(x: Tensor, kernel, stride, dilation, pads) -> Shape:
 @lowers("MaxPool")
 def max_pool(ctx: Lowering, node: RawNode) -> Tensor:
     source = ctx.value(node, 0)
-    code = source.code if isinstance(source, Tensor) else None
-    x = ctx.image(source if isinstance(source, Tensor) and code else ctx.tensor(node))
+    x = ctx.image(as_itself(ctx, node, source) if isinstance(source, Tensor) else ctx.tensor(node))
+    code = x.code
     if sum(map(bool, node.outputs)) > 1:
         raise NetError("gives indices, must give values alone")
     kernel, stride, dilation, pads, extra = _pool_window(node, x)

@@ -34,11 +34,12 @@ def undetermined(tensor: Tensor, kind: np.dtype) -> Tensor:
     return replace(tensor, code=Code(0.0, 0, *INTEGERS[kind.name]))
 
 
-def determined(tensor: Tensor, name: str, what: str) -> Code:
-    """The code of an output of integers. NetError if nothing ever told its scale."""
-    if tensor.code is None or not tensor.code.scale:
-        raise NetError(f"{what}: output `{name}` is an input of integers that nothing dequantizes")
-    return tensor.code
+def as_itself(ctx: Lowering, node: RawNode, x: Tensor) -> Tensor:
+    """Integers that are used as they are before anything told their scale: it is 1, without a zero point."""
+    if x.code is None or x.code.scale:
+        return x
+    real = dequantized(ctx, node, x, np.ones((), np.float32), np.zeros((), np.int64))
+    return replace(real, code=ctx.codes[x.name])
 
 
 def _range(bits: int, signed: bool) -> tuple[int, int]:
@@ -75,6 +76,7 @@ def quantized(ctx: Lowering, node: RawNode, x: Tensor, code: Code, limits: tuple
 
 def narrowed(ctx: Lowering, node: RawNode, x: Tensor, low: float, high: float) -> Tensor:
     """Integers clipped to a smaller range."""
+    x = as_itself(ctx, node, x)
     code = cast(Code, x.code)
     least, most = _range(code.bits, code.signed)
     return quantized(ctx, node, replace(x, code=None), code, (int(max(low, least)), int(min(high, most))))

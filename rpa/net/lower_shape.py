@@ -77,6 +77,11 @@ def _completed(wanted: list[int], dims: tuple[int, ...], batches: frozenset[int]
     return tuple(wanted)
 
 
+def _keep_batch(ctx: Lowering, x: Tensor) -> None:
+    if x.layout.batched and max(ctx.batches) > 1:
+        raise NetError(f"takes a batch of {max(ctx.batches)} for something else, must leave it first; export with a batch of 1")
+
+
 @lowers("Flatten")
 def flatten(ctx: Lowering, node: RawNode) -> Tensor:
     x = _activation(ctx, node)
@@ -84,6 +89,8 @@ def flatten(ctx: Lowering, node: RawNode) -> Tensor:
     if not -len(x.dims) <= axis <= len(x.dims):
         raise NetError(f"axis is {axis}, must be {-len(x.dims)}..{len(x.dims)}")
     axis += len(x.dims) * (axis < 0)
+    if axis == 0:
+        _keep_batch(ctx, x)
     return reshaped(x, (prod(x.dims[:axis]), prod(x.dims[axis:])))
 
 
@@ -111,6 +118,8 @@ def unsqueeze(ctx: Lowering, node: RawNode) -> Tensor:
     x = _activation(ctx, node)
     given = ctx.optional(node, 1, "axes") if ctx.opset >= 13 else None
     axes = _axes(ctx, node, len(x.dims) + (len(integers(node, "axes", ())) if given is None else given.size)) or ()
+    if 0 in axes:
+        _keep_batch(ctx, x)
     dims = list(x.dims)
     for axis in sorted(axes):
         dims.insert(axis, 1)
@@ -169,5 +178,5 @@ def softmax(ctx: Lowering, node: RawNode) -> Tensor:
         raise NetError(f"axis is {axis}, must be {-len(x.dims)}..{len(x.dims) - 1}")
     axis %= len(x.dims)
     axes = (axis,) if ctx.opset >= 13 else tuple(range(axis, len(x.dims)))
-    ctx.host.append(HostStep(op="softmax", source=x.name, attributes={"axes": axes}))
+    ctx.host[node.outputs[0]] = HostStep(op="softmax", source=x.name, attributes={"axes": axes})
     return x

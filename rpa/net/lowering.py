@@ -66,7 +66,8 @@ class Lowering:
     initializers: dict[str, np.ndarray] = field(default_factory=dict)
     quantized: dict[str, QuantizedArray] = field(default_factory=dict)
     codes: dict[str, Code] = field(default_factory=dict)
-    host: list[HostStep] = field(default_factory=list)
+    host: dict[str, HostStep] = field(default_factory=dict)
+    """What the host computes last, by name of the model's output."""
     sources: dict[str, Tensor] = field(default_factory=dict)
     """The model's inputs, under their own names and those of what was quantized from them."""
     last: frozenset[str] = frozenset()
@@ -162,7 +163,13 @@ class Lowering:
 
     def vector(self, node: RawNode, index: int, tensor: Tensor, what: str) -> np.ndarray:
         """A constant input as one number for each channel of `tensor`, float64 (C,)."""
-        return channel_vector(self.constant(node, index, what).values, tensor).astype(np.float64)
+        values = self.constant(node, index, what).values
+        if self.opset < 7 and values.size > 1:  # aligned with the axis that an attribute names
+            axis = integer(node, "axis", 1 if node.op == "PRelu" else len(tensor.dims) - values.ndim)
+            values = values.reshape(*values.shape, *[1] * max(0, len(tensor.dims) - axis - values.ndim))
+        elif node.op == "PRelu" and values.ndim == 1 and self.opset < 9 and values.size == tensor.shape[0]:
+            values = values.reshape(-1, *[1] * (len(tensor.dims) - 2))
+        return channel_vector(values, tensor).astype(np.float64)
 
 
 def conv_attributes(*, stride=(1, 1), pads=(0, 0, 0, 0), dilation=(1, 1), groups: int = 1) -> dict[str, object]:

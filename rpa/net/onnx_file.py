@@ -21,7 +21,7 @@ from rpa.net.errors import NetError
 MODEL_BYTES = 1 << 30
 """A model file and its external data may take this much each."""
 NODE_LIMIT = 50_000
-OPSETS = range(7, 27)
+OPSETS = range(6, 27)
 """Versions of ONNX's own operators whose meaning is known here."""
 _BITS: dict[int, int] = {onnx.TensorProto.FLOAT: 32, onnx.TensorProto.FLOAT16: 16, onnx.TensorProto.DOUBLE: 64, onnx.TensorProto.BFLOAT16: 16,
          onnx.TensorProto.INT64: 64, onnx.TensorProto.INT32: 32, onnx.TensorProto.INT16: 16, onnx.TensorProto.INT8: 8,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -17,6 +18,7 @@ from rpa.net import lower_arithmetic, lower_linear, lower_pool, lower_quantized,
 from rpa.net.constants import FOLDED, fold
 from rpa.net.errors import NetError
 from rpa.net.graph import Graph, Layout
+from rpa.net.integer import HostStep
 from rpa.net.lowering import HANDLERS, Constant, Lowering, Relay, Value
 from rpa.net.onnx_file import read_model
 from rpa.net.onnx_raw import RawGraph, RawInput, RawNode, raw_graph
@@ -90,7 +92,7 @@ def _translate(ctx: Lowering, node: RawNode) -> str | None:
             arrays = [value.values if isinstance(value, Constant) else None for value in found]
             folded = fold(node, arrays, ctx.opset)
             if folded is not None:
-                ctx.values[node.outputs[0]] = lower_quantized.carried(node, found[0], folded)
+                ctx.values[node.outputs[0]] = lower_quantized.carried(node, found[0] if found else None, folded)
                 return None
         if handler is None:
             return _unknown(node)
@@ -114,15 +116,18 @@ def _unknown(node: RawNode) -> str:
 
 def _finished(ctx: Lowering, raw: RawGraph, what: str) -> Graph:
     outputs: dict[str, Tensor] = {}
+    host: list[HostStep] = []
     for name in raw.outputs:
         value = ctx.values.get(name)
         if not isinstance(value, Tensor):
             raise NetError(f"{what}: output `{name}` does not depend on the input")
-        if value.name in outputs:
-            raise NetError(f"{what}: outputs `{name}` and another one are both `{value.name}`, must be different")
+        if value.name in outputs or (value.name in ctx.sources and value.name in ctx.values):
+            value = _copied(ctx, value, name)
+        if name in ctx.host:
+            host.append(replace(ctx.host[name], source=value.name))
         outputs[value.name] = value
         if value.code is not None:
-            ctx.codes[value.name] = lower_quantized.determined(value, name, what)
+            ctx.codes[value.name] = value.code
     draft = Draft(ctx.nodes, set(outputs), ctx.shapes, ctx.initializers, ctx.quantized)
     normalise(draft)
     inputs = tuple(value.name for value in raw.inputs)
@@ -130,7 +135,15 @@ def _finished(ctx: Lowering, raw: RawGraph, what: str) -> Graph:
     layouts = {name: ctx.sources[name].layout for name in inputs} | {name: tensor.layout for name, tensor in outputs.items()}
     return Graph(name=raw.name, nodes=tuple(draft.nodes.values()), inputs=inputs, outputs=tuple(outputs),
                  shapes={name: shape for name, shape in draft.shapes.items() if name in kept}, initializers=draft.initializers,
-                 quantized=draft.quantized, layouts=layouts, codes=ctx.codes, host=tuple(ctx.host))
+                 quantized=draft.quantized, layouts=layouts, codes=ctx.codes, host=tuple(host))
+
+
+def _copied(ctx: Lowering, value: Tensor, name: str) -> Tensor:
+    """The same numbers as an activation of its own: a pool of one element."""
+    node = RawNode(op="Identity", domain="", name=f"{name}.copy", inputs=(value.name,), outputs=(name,))
+    value = lower_quantized.as_itself(ctx, node, value)
+    attributes: dict[str, object] = {"kernel": (1, 1), "stride": (1, 1), "pads": (0, 0, 0, 0)}
+    return replace(ctx.like("MaxPool", node, value, attributes=attributes), code=value.code)
 
 
 def summary(graph: Graph) -> str:
