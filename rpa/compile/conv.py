@@ -10,7 +10,7 @@ from isa.table import ROUNDINGS
 from rpa.compile.banks import Banks
 from rpa.compile.commands import Command, Context, Load, Nest, Region, Results, Stage
 from rpa.compile.layout import Layout, Placed, align
-from rpa.compile.loads import EVERY_LANE, load_params, load_piece, load_weights, params_of, weights_command
+from rpa.compile.loads import EVERY_LANE, Piece, Window, load_params, load_piece, load_weights, params_of, weights_command
 from rpa.compile.mapping import ConvPlan
 from rpa.compile.tiling import FEEDER_WORDS, TermPlan, segment_origins, store_shape
 from rpa.net.integer import Mac
@@ -137,7 +137,7 @@ class Convolution:
             base = self.banks.next_a()
         placed = term.reduction.placed
         source = term.reduction.term
-        top, left = y * source.stride[0] - source.pads[0], 0
+        top = y * source.stride[0] - source.pads[0]
         loads: list[Command] = []
         columns = []
         for lane, start in enumerate(self._segments(x)):
@@ -146,12 +146,7 @@ class Convolution:
             lanes = lane if self.plan.tiling.group else EVERY_LANE
             loads += [Command(command.text, {**command.registers, "ld.addr": command.registers["ld.addr"] + 2 * moved})
                       for command in load_piece(placed, piece, term.window, top, left, base, lanes)]
-        rows = (top, top + (term.window.rows - 1) * term.window.row_stride + 1)
-        reach = (piece.span.pixels - 1) * piece.span.pixel_stride + 1
-        bits = placed.feature.bits
-        channels = ((piece.span.word + moved) * 16 // bits, (piece.span.word + moved + piece.span.words) * 16 // bits)
-        region = Region(placed.feature.name, rows, (min(columns), max(columns) + reach), channels)
-        return (Load(tuple(loads), region),), base + in_bank, offset + size
+        return (Load(tuple(loads), _touched(placed, piece, term.window, top, columns, moved)),), base + in_bank, offset + size
 
     def _window_shift(self, term: TermPlan, group: int) -> int:
         """First word of the channel window of a group of output channels."""
@@ -221,6 +216,22 @@ class Convolution:
             "st.addr": output.at(y, x, group * words), "st.rows": tiling.rows, "st.xs": tiling.pixels // xstep, "st.ws": units, "st.xstep": xstep,
             "st.unit": unit, "st.base": o_base + lane * pitch, "st.pitch": pitch << tiling.group, "st.bits": output.feature.bits,
             "st.rstride": 2 * output.row_words, "st.xstride": 2 * output.pixel_words * xstep, "st.wstride": 2 * unit})
+
+
+def _touched(placed: Placed, piece: Piece, window: Window, top: int, columns: list[int], moved: int) -> Region:
+    """What loads of a piece at these columns read, with what whole units bring along."""
+    span, words = piece.span, placed.pixel_words
+    rows = (top, top + (window.rows - 1) * window.row_stride + 1)
+    if not span.whole(placed):
+        reach = (span.pixels - 1) * span.pixel_stride + 1
+        bits = placed.feature.bits
+        channels = ((span.word + moved) * 16 // bits, (span.word + moved + span.words) * 16 // bits)
+        return Region(placed.feature.name, rows, (min(columns), max(columns) + reach), channels)
+    first, last = min(columns) - -(-piece.lead // words), max(columns) + -(-(piece.pitch - piece.lead) // words)
+    every = (0, placed.feature.shape[2])
+    if placed.offset_words(0, last) > placed.offset_words(1, -placed.border[1]):    # on into the next row
+        return Region(placed.feature.name, (rows[0], rows[1] + 1), (-placed.border[1], placed.feature.shape[1]), every)
+    return Region(placed.feature.name, rows, (first, last), every)
 
 
 def _merge(stages: list[Stage]) -> Stage:
