@@ -16,7 +16,7 @@ DOORS = {"lark": ("isa",), "amaranth": ("hdl", "tests"), "cocotb": ("tests",), "
          "numba": ("rpa.arch.jit",), "matplotlib": ("rpa.demo", "rpa.report"), "skimage": ("rpa.demo", "rpa.data"),
          "torch": ("rpa.train", "rpa.net.torch_import", "tests"), "onnx": ("rpa.net", "rpa.models", "rpa.train", "tests"),
          "onnxruntime": ("rpa.net", "rpa.quant", "rpa.train", "tests"),
-         "sklearn": ("rpa.data",), "PIL": ("rpa.data", "rpa.demo"), "safetensors": ("rpa.models", "rpa.train", "tests")}
+         "sklearn": ("rpa.data",), "PIL": ("rpa.data", "rpa.demo", "tests"), "safetensors": ("rpa.models", "rpa.train", "tests")}
 """Package -> modules under which it may be imported."""
 SOURCES = sorted(path for part in ("isa", "rpa", "hdl") for path in (ROOT / part).rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))

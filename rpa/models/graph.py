@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import onnx
@@ -130,7 +131,7 @@ class Graph:
     def _parameter(self, name: str, shape: Shape, draw: Draw) -> None:
         self.initializers.append(numpy_helper.from_array(self.parameters.get(name, shape, draw), name))
 
-    def _node(self, operator: str, inputs: list[str], name: str, **attributes: object) -> None:
+    def _node(self, operator: str, inputs: list[str], name: str, **attributes: Any) -> None:
         self.nodes.append(helper.make_node(operator, inputs, [name], name, **attributes))
 
     def _result(self, name: str, shape: Shape, moments: Moments) -> str:

@@ -1,0 +1,1 @@
+"""Training of the networks that come with this package; torch is imported here alone."""
