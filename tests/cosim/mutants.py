@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from hdl.sim.model import DRIVER, FLAGS, header
-from hdl.sim.verilator import build
-from hdl.verilog import TOP_NAME, to_verilog
+from hdl.sim.model import build_simulator
+from hdl.verilog import to_verilog
 from rpa.arch.config import ArrayConfig
 
 SWAP = {"+": "-", "&": "|", "|": "&", "==": "!=", "<": ">=", "^": "|"}
@@ -56,5 +55,4 @@ def mutate(text: str, per_block: int) -> tuple[str, list[Mutant]]:
 def build_mutants(config: ArrayConfig, per_block: int) -> tuple[Path, list[Mutant]]:
     """Return the simulator that holds all mutants, and the list of them."""
     text, mutants = mutate(to_verilog(config, debug=True), per_block)
-    sources = {f"{TOP_NAME}.sv": text, "machine.h": header(config), "driver.cpp": DRIVER.read_text(encoding="utf-8")}
-    return build(TOP_NAME, sources, FLAGS), mutants
+    return build_simulator(config, text, ".sv"), mutants

@@ -39,7 +39,6 @@ def test_kernel_in_lockstep(kernel, preset, act_bits, weight_bits):
     check(kernel.name, preset, act_bits, weight_bits)
 
 
-@pytest.mark.soak
 @pytest.mark.xdist_group("rtl-default")
 def test_kernel_in_lockstep_on_default():
     check(ON_DEFAULT[0], "default", *ON_DEFAULT[1:])
