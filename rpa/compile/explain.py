@@ -34,7 +34,7 @@ class LayerReport:
     macs: int
     """MACs that the layer's shapes call for."""
     utilisation: float
-    """macs / (cycles * PEs * lanes of its widest term)."""
+    """Cycles that the MACs would take if every lane of every PE worked in each of them, over `cycles`."""
     limit: str
     counters: dict[str, int]
     """Accesses and traffic by counter name (`rpa isa explain NAME`)."""
@@ -55,6 +55,11 @@ class NetReport:
     @property
     def macs(self) -> int:
         return sum(layer.macs for layer in self.layers)
+
+    @property
+    def utilisation(self) -> float:
+        """Of the whole network, as for a layer."""
+        return sum(layer.utilisation * layer.cycles for layer in self.layers) / self.cycles if self.cycles else 0.0
 
 
 def explain(mapped: Mapped, program: Program) -> NetReport:
@@ -89,10 +94,9 @@ def _layer(net: IntNet, node: Node, plan: ConvPlan | None, nest: Nest, commands:
         counters.update(counts(command, config))
     macs = macs_of(net, node)
     steps = sum(visits(command) for command in commands if command.text.startswith("run"))
-    lanes = 16 // max((bits for pair in _bits(net, node) for bits in pair), default=16)
     return LayerReport(
         node.name, nest.label.removeprefix(f"{node.name}: "), ", ".join(f"{act}x{weight}" for act, weight in _bits(net, node)), _mapping(plan),
-        _why(plan), cycles, steps, macs, macs / (cycles * config.pes * lanes) if cycles else 0.0, plan.cost.limit if plan else "loads",
+        _why(plan), cycles, steps, macs, least_cycles(net, node, config) / cycles if cycles else 0.0, plan.cost.limit if plan else "loads",
         {name: count for name, count in counters.items() if count})
 
 
@@ -100,6 +104,15 @@ def _bits(net: IntNet, node: Node) -> list[tuple[int, int]]:
     if isinstance(node, Mac):
         return [(net.features[term.input].bits, term.weight_bits) for term in node.terms]
     return [(net.features[node.output].bits, 0)]
+
+
+def least_cycles(net: IntNet, node: Node, config: ArrayConfig) -> float:
+    """Cycles of a node's MACs with every lane of every PE at work, at each term's own width."""
+    if not isinstance(node, Mac):
+        return 0.0
+    height, width, _ = net.features[node.output].shape
+    lanes = (16 // max(net.features[term.input].bits, term.weight_bits) for term in node.terms)
+    return sum(height * width * term.weight.size / (config.pes * count) for term, count in zip(node.terms, lanes, strict=True))
 
 
 def macs_of(net: IntNet, node: Node) -> int:
