@@ -56,6 +56,13 @@ def activation_format(seen: Observed, bits: int, options: Options, *, product: b
 
     product: read by a multiplication, whose result must fit 32 bits. image: an input of the network, of which no range is rare noise.
     """
+    key = (bits, options, product, image)
+    if key not in seen.formats:
+        seen.formats[key] = _fit(seen, bits, options, product, image)
+    return seen.formats[key]
+
+
+def _fit(seen: Observed, bits: int, options: Options, product: bool, image: bool) -> Format:
     histogram = seen.histogram
     if bits == 16:
         kind = "symmetric" if product or (histogram.low < 0 and not options.asymmetric) else "unsigned" if histogram.low >= 0 else "asymmetric"

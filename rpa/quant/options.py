@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from isa.errors import did_you_mean
@@ -40,6 +41,15 @@ class Options:
     """Of the machine."""
     seed: int = 0
     """Of stochastic rounding."""
+
+    @classmethod
+    def of(cls, choices: Mapping[str, object]) -> Options:
+        """Options from names and values. QuantError for a name that does not exist."""
+        names = tuple(cls.__dataclass_fields__)
+        for name in choices:
+            if name not in names:
+                raise QuantError(f"there is no choice `{name}`; {did_you_mean(name, names) or 'there are ' + ', '.join(names)}")
+        return cls(**choices)  # type: ignore[arg-type] # the values are checked by __post_init__
 
     def asymmetric_at(self, weight_bits: int) -> bool:
         """Whether weights of this width get a zero point."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from rpa.quant.blocks import Block, MacBlock
 from rpa.quant.errors import QuantError
 from rpa.quant.histogram import Histogram
+from rpa.quant.scales import Format
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -22,6 +23,8 @@ class Observed:
     """E[x] of each channel, (C,)."""
     mean_square: np.ndarray
     """E[x^2] of each channel, (C,)."""
+    formats: dict[object, Format] = field(default_factory=dict, repr=False)
+    """Formats that were fitted to the histogram, kept by what was asked for."""
 
 
 def share_formats(blocks: Iterable[Block]) -> dict[str, str]:

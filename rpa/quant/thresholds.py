@@ -21,8 +21,8 @@ from rpa.quant.scales import Format, container_of, format_of_range, limits
 METHODS = ("kl", "mse", "percentile", "minmax")
 PERCENTILE = 99.99
 """Per cent of all values within the range, split evenly over both ends where both are clipped."""
-CANDIDATES = 512
-"""Ranges tried for a format with one free end."""
+CANDIDATES = {"kl": (512,), "mse": (64, 32)}
+"""Ranges tried for a format with one free end: over all, then around the best (a mean square error has one dip, a divergence many)."""
 GRID = 24
 """Positions tried for each end where both are free, over all and once more around the best."""
 BINS_PER_LEVEL = 2
@@ -59,7 +59,7 @@ def fit(histogram: Histogram, bits: int, *, method: str = "kl", asymmetric: bool
     score = _kl_score(histogram, bits, kind) if method == "kl" else _mse_score(histogram, bits, kind)
     if power_of_two:
         return _best_binary_point(histogram, bits, kind, score)
-    low, high = _best_pair(histogram, score) if kind == "asymmetric" else _best_end(histogram, score)
+    low, high = _best_pair(histogram, score) if kind == "asymmetric" else _best_end(histogram, score, CANDIDATES[method])
     return format_of_range(low, high, bits, kind)
 
 
@@ -120,10 +120,14 @@ def _mse_score(histogram: Histogram, bits: int, kind: str) -> Score:
     return score
 
 
-def _best_end(histogram: Histogram, score: Score) -> tuple[float, float]:
-    most = max(-histogram.low, histogram.high)
-    high = most * np.arange(1, CANDIDATES + 1) / CANDIDATES
-    best = float(high[int(np.argmin(score(-high, high)))])
+def _best_end(histogram: Histogram, score: Score, rounds: tuple[int, ...]) -> tuple[float, float]:
+    low, high = 0.0, max(-histogram.low, histogram.high)
+    most = high
+    for count in rounds:
+        step = (high - low) / count
+        tried = low + step * np.arange(1, count + 1)
+        best = float(tried[int(np.argmin(score(-tried, tried)))])
+        low, high = max(best - step, 0.0), min(best + step, most)
     return -best, best
 
 
