@@ -15,29 +15,32 @@ class FakeQuantize(torch.autograd.Function):
     """x -> (clamp(round(x / scale + zero_point), low, high) - zero_point) * scale, ties to even; gradients to x, scale and zero point.
 
     The gradient passes the rounding unchanged where nothing was clamped. That of the scale is divided by sqrt(values per scale * largest integer),
-    as LSQ proposes.
+    as LSQ proposes. A zero point of None is 0.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, scale: torch.Tensor, zero_point: torch.Tensor, low: int, high: int) -> torch.Tensor:
-        steps = x.float() / scale + zero_point
+    def forward(ctx: Any, x: torch.Tensor, scale: torch.Tensor, zero_point: torch.Tensor | None, low: int, high: int) -> torch.Tensor:
+        steps = x.float() / scale
+        if zero_point is not None:
+            steps += zero_point
         rounded = torch.round(steps).clamp_(low, high)
         ctx.save_for_backward(steps, rounded, scale, zero_point)
-        ctx.limits = low, high
-        return (rounded - zero_point) * scale
+        ctx.largest = max(high, -low)
+        return rounded * scale if zero_point is None else (rounded - zero_point) * scale
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         (gradient,) = gradients
         steps, rounded, scale, zero_point = ctx.saved_tensors
-        low, high = ctx.limits
-        inside = (steps >= low) & (steps <= high)
+        error = rounded - steps
+        inside = error.abs() <= 0.5
         to_x = gradient * inside
         others = [axis for axis in range(steps.ndim) if scale.ndim == 0 or scale.shape[axis] == 1]
-        share = 1 / math.sqrt(steps.numel() / scale.numel() * max(high, -low))
-        to_scale = (gradient * torch.where(inside, rounded - steps, rounded - zero_point)).sum(others).reshape(scale.shape) * share
+        share = 1 / math.sqrt(steps.numel() / scale.numel() * ctx.largest)
+        clamped = rounded if zero_point is None else rounded - zero_point
+        to_scale = torch.where(inside, error, clamped).mul_(gradient).sum(others).reshape(scale.shape) * share
         to_zero = None
-        if ctx.needs_input_grad[2]:
+        if zero_point is not None:
             to_zero = ((to_x - gradient) * scale).sum(others).reshape(zero_point.shape) * share
         return to_x, to_scale, to_zero, None, None
 
@@ -68,7 +71,9 @@ class ActivationQuantizer(nn.Module):
         return self.zero + (rounded - self.zero).detach()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return FakeQuantize.apply(x, self.step(), self.zero_point(), self.low, self.high) if self.enabled else x
+        if not self.enabled:
+            return x
+        return FakeQuantize.apply(x, self.step(), self.zero_point() if self.kind == "asymmetric" else None, self.low, self.high)
 
 
 class Layer(nn.Module):
@@ -92,7 +97,7 @@ class Layer(nn.Module):
         if not self.enabled:
             return self.weight
         shape = (-1, *[1] * (self.weight.ndim - 1))
-        return FakeQuantize.apply(self.weight, step.reshape(shape), torch.zeros(()), self.low, self.high)
+        return FakeQuantize.apply(self.weight, step.reshape(shape), None, self.low, self.high)
 
     def rounded_bias(self, unit: torch.Tensor) -> torch.Tensor:
         """The bias as multiples of the accumulator's ``unit`` (M,): at a few bits that is no small rounding. Its gradient is that of the bias."""

@@ -39,7 +39,8 @@ def train_quantized(recipe: Recipe, data: Dataset, out: Path, *, weights: Path |
     settings = recipe.training
     entry = find(settings.network)
     network = network_of(build(entry.name, weights=weights), recipe.widths, settings.scale, settings.offset > 0)
-    log(f"{recipe.name}: float and folded {_percent(float_accuracy(network, data, recipe))}")
+    in_float = float_accuracy(network, data, recipe)
+    log(f"{recipe.name}: float and folded {_percent(in_float)}")
     calibrate(network, to_input(data.train.images[:recipe.calibration], settings))
     calibrated = accuracy(network, data.test, settings)
     log(f"{recipe.name}: calibrated {_percent(calibrated)}")
@@ -50,7 +51,7 @@ def train_quantized(recipe: Recipe, data: Dataset, out: Path, *, weights: Path |
         "script": f"python -m rpa.train.qat {recipe.name}", "recipe": recipe.as_dict(), "torch": torch.__version__,
         "data": {"name": data.name, "source": data.source, "train": len(data.train), "test": len(data.test), "sha256": data.checksums()},
         "input": {"offset": settings.offset, "scale": settings.scale},
-        "test_accuracy": {"float": float_record(entry.name), "calibrated": calibrated, "fake_quantized": accuracy(network, data.test, settings),
+        "test_accuracy": {"float": in_float, "calibrated": calibrated, "fake_quantized": accuracy(network, data.test, settings),
                           "onnxruntime": onnx_accuracy(model, data.test, entry.name)},
         "quantization": describe(network, values),
     }
@@ -61,13 +62,6 @@ def float_accuracy(network: QatNetwork, data: Dataset, recipe: Recipe) -> float:
     """Of the folded network without quantization."""
     with network.in_float():
         return accuracy(network, data.test, recipe.training)
-
-
-def float_record(name: str) -> float:
-    """The accuracy that the record beside the float weights states."""
-    from rpa.models.registry import WEIGHTS
-
-    return float(json.loads((WEIGHTS / f"{name}.json").read_text())["test_accuracy"])
 
 
 def onnx_accuracy(model: onnx.ModelProto, split: Split, network: str) -> float:
