@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import chain, count
 from typing import cast
 
 import numpy as np
@@ -29,6 +30,8 @@ from rpa.net.scalar import SCALAR_OPERATORS, scalar_function
 
 WEIGHT_LIMIT = 32767
 TABLE_BITS = 8
+SHIFT_STEPS = 1 << 14
+"""Parts into which a step of the input is cut where a per-channel scale and shift (a batch norm on its own) is computed."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +49,11 @@ class Target:
         """Quantizing after a clip is clipping what was quantized: both limits and everything between keep their order."""
         if clip is None:
             return self
-        low, high = (min(max(self.integer(limit), self.low), self.high) for limit in cast("tuple[float, float]", clip))
+        low, high = (int(min(max(self.step(limit), self.low), self.high)) for limit in cast("tuple[float, float]", clip))
         return replace(self, low=low, high=high)
 
-    def integer(self, value: float) -> float:
+    def step(self, value: float) -> float:
+        """The integer for a number, before it is limited."""
         return float(np.rint(np.float32(value) / np.float32(self.scale))) + self.zero_point
 
 
@@ -113,14 +117,14 @@ class _Maker:
     # features
 
     def unique(self, name: str) -> str:
-        return next(other for other in (name, *(f"{name}.{i}" for i in range(1, 1 << 30))) if other not in self.features)
+        return next(other for other in chain((name,), (f"{name}.{i}" for i in count(1))) if other not in self.features)
 
     def declare(self, name: str, like: str, target: Target) -> Feature:
         """A new feature, shaped as the graph's activation `like`."""
         channels, height, width = self.graph.shapes[like]
         bits, signed = (target.bits, target.signed) if target.bits in CONTAINERS else container(target.low, target.high)
-        if not target.low <= target.zero_point <= target.high:  # a clip that keeps zero out
-            target = replace(target, low=min(target.low, target.zero_point), high=max(target.high, target.zero_point))
+        if not target.low <= target.zero_point <= target.high:
+            raise NetError(f"`{name}` is clipped to {target.low}..{target.high}, must include its zero point {target.zero_point}")
         feature = Feature(name=self.unique(name), shape=(height, width, channels), bits=bits, signed=signed, low=target.low, high=target.high,
                           scale=target.scale, zero_point=target.zero_point)
         self.features[feature.name] = feature
@@ -237,8 +241,9 @@ class _Maker:
         if kept is not None:
             whole = kept.values - kept.zero_point.reshape(-1, *[1] * (kept.values.ndim - 1) * kept.zero_point.ndim)
             weight, scales = whole.transpose(0, 2, 3, 1), np.broadcast_to(kept.scale, (channels,))
-        elif float_term.weight.shape[1:] == (1, 1, 1):  # one factor a channel: it goes into the multiplier, its sign stays
-            weight, scales = np.where(float_term.weight < 0, -1, 1), np.abs(float_term.weight.reshape(-1))
+        elif float_term.weight.shape[1:] == (1, 1, 1):  # one factor a channel goes into the multiplier; its shift needs finer steps than the input's
+            unit = SHIFT_STEPS if self.graph.initializers[node.inputs[2]].any() else 1
+            weight, scales = np.where(float_term.weight < 0, -unit, unit), np.abs(float_term.weight.reshape(-1)) / np.float32(unit)
         else:
             raise NetError(f"weights of `{node.name}` are not quantized")
         bits, signed = container(int(weight.min()), int(weight.max()))
