@@ -70,6 +70,10 @@ class Format:
                        scale=self.scale, zero_point=self.zero_point)
 
 
+ZERO_SCALE = 2.0**-12
+"""Of what calibration saw as nothing but zeros: fine, so that the bias of the next layer keeps its resolution."""
+
+
 def power_of_two_above(scale: float) -> float:
     """The smallest power of two that is not below `scale`."""
     return 2.0 ** ceil(log2(scale) - 1e-12)
@@ -86,7 +90,7 @@ def format_of_range(low: float, high: float, bits: int, kind: str, *, power_of_t
     """The format of `kind` whose grid spans [low, high]; 0 is always on the grid.
 
     unsigned and symmetric: the scale maps `high` (symmetric: the larger of -low and high) to the largest integer. asymmetric: the range, widened to
-    hold 0, maps to 0..2^b-1. With `power_of_two` the scale is the next power of two above. A range of nothing but 0 has scale 1.
+    hold 0, maps to 0..2^b-1. With `power_of_two` the scale is the next power of two above. A range of nothing but 0 has `ZERO_SCALE`.
     """
     container = container_of(bits)
     qmin, qmax = limits(bits, kind)
@@ -97,7 +101,7 @@ def format_of_range(low: float, high: float, bits: int, kind: str, *, power_of_t
         scale = max(-low, high) / qmax
     else:
         scale = high / qmax
-    scale = float(scale) or 1.0
+    scale = float(scale) or ZERO_SCALE
     if power_of_two:
         scale = power_of_two_above(scale)
     zero_point = min(max(round(-low / scale), qmin), qmax) if kind == "asymmetric" else 0

@@ -69,11 +69,16 @@ class WidthTable:
         lines = ["# act_bits: of what a layer reads; weight_bits: of its weights. 16, 8, 4, 3 or 2.",
                  f"output_bits = {self.output_bits}", "", "[default]", *_rows(self.default)]
         for name, width in self.layers.items():
-            lines += ["", f"[layers.{json.dumps(name, ensure_ascii=False)}]", *_rows(width)]
+            lines += ["", f"[layers.{_quoted(name)}]", *_rows(width)]
         return "\n".join(lines) + "\n"
 
     def save(self, path: Path) -> None:
         write_atomic(path, self.to_toml().encode())
+
+
+def _quoted(name: str) -> str:
+    """A TOML string: one of JSON, which allows DEL as it is."""
+    return json.dumps(name, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _rows(width: Width) -> list[str]:
@@ -121,7 +126,7 @@ def parse_table(text: str) -> WidthTable:
     if not isinstance(layers, dict):
         raise QuantError('`layers` must hold tables such as [layers."conv1"]')
     default = _width(data["default"], "[default]", None)
-    return WidthTable(default, {name: _width(row, f"[layers.{json.dumps(name, ensure_ascii=False)}]", default) for name, row in layers.items()},
+    return WidthTable(default, {name: _width(row, f"[layers.{_quoted(name)}]", default) for name, row in layers.items()},
                       data.get("output_bits", OUTPUT_BITS))
 
 

@@ -173,7 +173,7 @@ def test_streaming_equals_one_histogram():
 
 def test_nothing_but_zeros():
     form = fit(histogram_of(np.zeros(100)), 8)
-    assert (form.scale, form.zero_point) == (1.0, 0)
+    assert (form.scale, form.zero_point) == (2**-12, 0)
 
 
 @pytest.mark.parametrize(("call", "message"), [
