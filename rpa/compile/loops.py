@@ -139,9 +139,9 @@ class LoopFinder:
         keys: what must be equal besides the shapes, one number for each node.
         """
         shapes = [node.shape for node in nodes] if keys is None else keys
-        period = 1
+        marked, period = marks(nodes), 1
         while period <= min(LONGEST_PERIOD, len(nodes) // LEAST_COUNT):
-            runs = [run for run in find_runs(nodes, shapes, period)
+            runs = [run for run in find_runs(nodes, shapes, period, marked)
                     if (run[1] - 1) * sum(node.commands for node in nodes[run[0]:run[0] + period]) >= LEAST_SAVING]
             if not runs:
                 period += 1
@@ -150,7 +150,7 @@ class LoopFinder:
                 loop = self.loop(nodes, start, period, count)
                 nodes[start:start + count * period] = [loop]
                 shapes[start:start + count * period] = [loop.shape if keys is None else self.shapes.number("keyed", loop.shape, shapes[start])]
-            period = 1
+            marked, period = marks(nodes), 1
         return nodes
 
     def loop(self, nodes: list[Node], start: int, period: int, count: int) -> Loop:
@@ -165,11 +165,25 @@ def _values(nodes: Sequence[Node]) -> np.ndarray:
     return np.concatenate([node.values for node in nodes]) if nodes else np.zeros(0, np.int64)
 
 
-def find_runs(nodes: Sequence[Node], shapes: Sequence[int], period: int) -> list[tuple[int, int]]:
-    """Stretches of `count * period` nodes that repeat, as (start, count), in order and apart; count >= LEAST_COUNT."""
+def marks(nodes: Sequence[Node]) -> np.ndarray:
+    """A number for each node, linear in its values modulo 2^64: where values are in progression, so are the marks."""
+    widths = np.array([len(node.values) for node in nodes], np.int64)
+    ends = np.cumsum(widths)
+    places = np.arange(widths.sum()) - np.repeat(ends - widths, widths)
+    products = _values(nodes) * (places * 0x5851F42D4C957F2D + 0x14057B7EF767814F)
+    sums = np.concatenate((np.zeros(1, np.int64), np.cumsum(products)))
+    return sums[ends] - sums[ends - widths]
+
+
+def find_runs(nodes: Sequence[Node], shapes: Sequence[int], period: int, marked: np.ndarray) -> list[tuple[int, int]]:
+    """Stretches of `count * period` nodes that repeat, as (start, count), in order and apart; count >= LEAST_COUNT.
+
+    marked: see :func:`marks`; what they rule out is not looked at.
+    """
     shape = np.array(shapes)
     same = shape[:-period] == shape[period:]
-    regular = same[:-period] & same[period:]
+    steps = marked[period:] - marked[:-period]
+    regular = same[:-period] & same[period:] & (steps[:-period] == steps[period:])
     regular[_outside_long_runs(regular, period)] = False
     candidates = np.flatnonzero(regular)
     regular[candidates] = _progress(nodes, candidates, period)

@@ -21,7 +21,7 @@ def assembled(nest: Nest) -> isa.Program:
 
 
 @given(nests())
-@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example])
 def test_program_issues_what_the_nest_says(nest):
     difference = first_difference(nest, assembled(nest))
     assert difference is None, str(difference)
