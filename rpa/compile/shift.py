@@ -6,6 +6,8 @@ Word w enters column 0 w steps before the `take`, in which every column finds it
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from rpa.compile.commands import Context
 
 FIRST_SLOT = 1
@@ -33,3 +35,49 @@ SHIFT = moving("nop")
 def contexts(slots: dict[int, Lines]) -> tuple[Context, ...]:
     """Contexts of these slots, counted from FIRST_SLOT."""
     return tuple(Context(FIRST_SLOT + slot, lines) for slot, lines in sorted(slots.items()))
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """Steps in which one pixel's words come, in sixes. Slots of one six overlap with those of the next where both only shift.
+
+    tail: steps behind the `take`, 0 or 1. With one, `before` is the second step, `take` the last but one, `after` the last.
+    """
+
+    sixes: int
+    tail: int
+
+    @property
+    def start(self) -> int:
+        """A address of the first step, counted from the pixel's first word; pixels have at most one word more than this."""
+        return 6 * self.sixes - 1 - self.tail
+
+    @property
+    def slots(self) -> int:
+        """How many slots the steps use."""
+        return 5 + self._step * (self.sixes - 1) + 1
+
+    @property
+    def _step(self) -> int:
+        """Slots from a six to the next: the last 1 + tail slots must belong to the last six only."""
+        return 4 if self.tail else 1
+
+    def registers(self) -> dict[str, int]:
+        """Loops 0 and 1 of a run."""
+        return {"ex.n0": 6, "ex.n1": self.sixes, "ex.as0": -1, "ex.as1": -6, "ex.ss0": 1, "ex.ss1": self._step, "ex.sbase": FIRST_SLOT}
+
+    def lines(self, take: str, after: str = "nop", before: str = "nop") -> dict[int, Lines]:
+        """Lines of every slot. The operations are as for `taking` and `moving`."""
+        lines = dict.fromkeys(range(self.slots), SHIFT)
+        if self.tail:
+            lines |= {1: moving(before), self.slots - 1: moving(after)}
+        return lines | {self.slots - 1 - self.tail: taking(take)}
+
+
+LEAD = 1
+"""Words in front of a pixel that the step after its `take` reads, for nothing."""
+
+
+def cycle_for(words: int, tail: int) -> Cycle:
+    """The shortest cycle for pixels of up to MOST_COLUMNS words."""
+    return Cycle(-(-(words + tail) // 6), tail)

@@ -16,6 +16,7 @@ from rpa.compile.commands import Nest
 from rpa.compile.emit import emit
 from rpa.compile.layout import Layout, Placed
 from rpa.compile.schedule import schedule
+from rpa.net.integer import Feature
 from rpa.runner.result import Result
 
 BACKENDS = ("fast", "step")
@@ -24,6 +25,11 @@ BACKENDS = ("fast", "step")
 def machine(name: str) -> ArrayConfig:
     """A preset with room for every test: sizes of banks and array stay."""
     return replace(ArrayConfig.preset(name), imem_words=1 << 14, mem_bytes=1 << 22)
+
+
+def random_values(feature: Feature, seed: int = 0) -> np.ndarray:
+    """Values over the whole range of a feature, int64 (H, W, C)."""
+    return np.random.default_rng(seed).integers(feature.low, feature.high + 1, feature.shape)
 
 
 def image_of(placed: Placed, values: np.ndarray) -> bytes:
