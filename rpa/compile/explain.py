@@ -10,6 +10,7 @@ from isa.program import Program
 from rpa.arch.config import ArrayConfig
 from rpa.compile.account import counts
 from rpa.compile.commands import Command, Nest
+from rpa.compile.kernels import Choice
 from rpa.compile.mapping import ConvPlan
 from rpa.compile.network import Mapped
 from rpa.compile.timing import leaves, visits
@@ -72,14 +73,14 @@ def explain(mapped: Mapped, program: Program) -> NetReport:
     before = 0
     parts = [item for item in mapped.nest.items if isinstance(item, Nest)]
     body = parts[1:]
-    for index, (node, plan, nest) in enumerate(zip(mapped.net.nodes, mapped.plans, body, strict=True)):
+    for index, (node, choice, nest) in enumerate(zip(mapped.net.nodes, mapped.choices, body, strict=True)):
         commands = [leaf for leaf in leaves([nest]) if isinstance(leaf, Command)]
         end = before
         for command in commands:
             if command.text.startswith("run"):
                 end = next(ends)
         end = total if index == len(body) - 1 else end
-        layers.append(_layer(mapped.net, node, plan, nest, commands, end - before, config))
+        layers.append(_layer(mapped.net, node, choice, nest, commands, end - before, config))
         before = end
     return NetReport(mapped.net.name, total, tuple(layers))
 
@@ -88,15 +89,15 @@ def _steps(registers) -> int:
     return prod(getattr(registers, f"n{loop}") for loop in range(6))
 
 
-def _layer(net: IntNet, node: Node, plan: ConvPlan | None, nest: Nest, commands: list[Command], cycles: int, config: ArrayConfig) -> LayerReport:
+def _layer(net: IntNet, node: Node, choice: Choice, nest: Nest, commands: list[Command], cycles: int, config: ArrayConfig) -> LayerReport:
     counters: Counter[str] = Counter()
     for command in commands:
         counters.update(counts(command, config))
     macs = macs_of(net, node)
     steps = sum(visits(command) for command in commands if command.text.startswith("run"))
     return LayerReport(
-        node.name, nest.label.removeprefix(f"{node.name}: "), ", ".join(f"{act}x{weight}" for act, weight in _bits(net, node)), _mapping(plan),
-        _why(plan), cycles, steps, macs, least_cycles(net, node, config) / cycles if cycles else 0.0, plan.cost.limit if plan else "loads",
+        node.name, nest.label.removeprefix(f"{node.name}: "), ", ".join(f"{act}x{weight}" for act, weight in _bits(net, node)), _mapping(choice),
+        _REASONS[choice.cost.limit], cycles, steps, macs, least_cycles(net, node, config) / cycles if cycles else 0.0, choice.cost.limit,
         {name: count for name, count in counters.items() if count})
 
 
@@ -123,15 +124,17 @@ def macs_of(net: IntNet, node: Node) -> int:
     return sum(height * width * term.weight.size for term in node.terms)
 
 
-def _mapping(plan: ConvPlan | None) -> str:
-    if plan is None:
-        return "kernel of its own"
+def _mapping(choice: Choice) -> str:
+    plan = choice.plan
+    if not isinstance(plan, ConvPlan):
+        return f"{choice.kernel} on the mesh"
     shape = plan.shape
     tiling = shape.tiling
     segments = f" in {1 << tiling.group} segments" if tiling.group else ""
     order = "channels inside tiles" if shape.tiles_outer else "tiles inside channels"
-    return (f"tile {tiling.rows}x{tiling.columns}{segments}, {tiling.pixels} pixels in flight; {len(shape.columns)}x{len(shape.rows)} tiles, "
-            f"{shape.groups} groups of channels, {order}; {len(shape.stages)} chunks{', one stage' if shape.merged else ''}; "
+    return (f"{choice.kernel}: tile {tiling.rows}x{tiling.columns}{segments}, {tiling.pixels} pixels in flight; "
+            f"{len(shape.columns)}x{len(shape.rows)} tiles, {shape.groups} groups of channels, {order}; "
+            f"{len(shape.stages)} chunks{', one stage' if shape.merged else ''}; "
             f"weights: {shape.weights}; activations: {'resident' if shape.resident_tile else 'streamed'}")
 
 
@@ -140,6 +143,3 @@ _REASONS = {"array": "steps fill the time; loads, drains and stores hide behind 
             "drain": "few products per output: the drain gives one row of results a cycle", "stores": "results leave more slowly than they are made",
             "core": "runs are so short that issuing commands takes longer"}
 
-
-def _why(plan: ConvPlan | None) -> str:
-    return _REASONS[plan.cost.limit] if plan else "moves data"

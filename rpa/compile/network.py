@@ -8,14 +8,12 @@ from dataclasses import dataclass, replace
 from rpa.arch.config import ArrayConfig
 from rpa.compile.banks import Banks
 from rpa.compile.commands import Nest
-from rpa.compile.conv import Convolution
 from rpa.compile.errors import CompileError
+from rpa.compile.kernels import Choice, choices
 from rpa.compile.layout import Layout, place
-from rpa.compile.mapping import ConvPlan, choose
-from rpa.compile.reduction import Reduction
 from rpa.compile.refine import CANDIDATES, refine
 from rpa.compile.schedule import schedule
-from rpa.net.integer import IntNet, Mac, Node
+from rpa.net.integer import IntNet
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,62 +22,50 @@ class Mapped:
 
     net: IntNet
     layout: Layout
-    plans: tuple[ConvPlan | None, ...]
-    """Per node; None where the kernel has no choice of mapping."""
+    choices: tuple[Choice, ...]
+    """Kernel and mapping of each node."""
     layers: tuple[Nest, ...]
     """Stages of each node."""
     nest: Nest
     """Commands with tokens: what stands before the first layer, then one item per layer."""
 
 
-def map_network(net: IntNet, config: ArrayConfig, *, effort: bool = True) -> Mapped:
-    """Choose mappings and build all commands. `effort`: try mappings of neighbours together (`rpa.compile.refine`).
+def map_network(net: IntNet, config: ArrayConfig, *, effort: bool = True, broadcast_only: bool = False) -> Mapped:
+    """Choose mappings and build all commands.
 
+    effort: try mappings of neighbours together (`rpa.compile.refine`). broadcast_only: no mesh kernels for convolutions, for comparison.
     Raises CompileError that names every node that cannot be placed.
     """
-    _refuse(net, config)
     layout = place(net, config)
+    candidates = _candidates(net, layout, CANDIDATES if effort else 1, broadcast_only=broadcast_only)
 
-    def build(plans: Sequence[ConvPlan | None], dry: bool) -> list[Nest]:
+    def build(chosen: Sequence[Choice], dry: bool) -> list[Nest]:
         target = replace(layout, dry=True) if dry else layout
         banks = Banks(config)
-        return [_kernel(node, plan, target, banks) for node, plan in zip(net.nodes, plans, strict=True)]
+        return [choice.make(target, banks) for choice in chosen]
 
-    candidates = _candidates(net, layout)
-    plans = refine(candidates, build, config) if effort else [options[0] if options else None for options in candidates]
-    layers = build(plans, False)
-    return Mapped(net, layout, tuple(plans), tuple(layers), schedule(layers))
-
-
-def _refuse(net: IntNet, config: ArrayConfig) -> None:
-    """Report everything that this array cannot do, at once."""
-    faults = []
-    for feature in net.features.values():
-        if config.cols * feature.bits < 16:
-            faults.append(f"`{feature.name}` has {feature.bits}-bit elements: {config.cols} columns store at least {16 // config.cols}-bit ones")
-    faults += [f"`{node.name}` is a {type(node).__name__}, which has no kernel" for node in net.nodes if not isinstance(node, Mac)]
-    if faults:
-        raise CompileError(f"`{net.name}` cannot run on {config.rows}x{config.cols} PEs:\n" + "\n".join(f"  {fault}" for fault in faults))
+    chosen = refine(candidates, build, config) if effort else [options[0] for options in candidates]
+    layers = build(chosen, False)
+    return Mapped(net, layout, tuple(chosen), tuple(layers), schedule(layers))
 
 
-def _candidates(net: IntNet, layout: Layout) -> list[list[ConvPlan]]:
-    found: list[list[ConvPlan]] = []
+def _candidates(net: IntNet, layout: Layout, most: int, *, broadcast_only: bool) -> list[list[Choice]]:
+    """Choices for every node. All that cannot be computed is reported at once."""
+    found: list[list[Choice]] = []
+    faults = _too_narrow(net, layout.config)
     waits = 0
-    for node in net.nodes:
-        options = _options(node, layout, waits)
-        waits = options[0].cost.tail if options else 0
-        found.append(options)
+    for node in net.nodes if not faults else ():
+        try:
+            found.append(choices(node, layout, waits, most, broadcast_only=broadcast_only))
+            waits = found[-1][0].cost.tail
+        except CompileError as error:
+            faults.append(str(error))
+    if faults:
+        sizes = f"{layout.config.rows}x{layout.config.cols} PEs"
+        raise CompileError(f"`{net.name}` cannot run on {sizes}:\n" + "\n".join(f"  {fault}" for fault in faults))
     return found
 
 
-def _options(node: Node, layout: Layout, waits: int) -> list[ConvPlan]:
-    if not isinstance(node, Mac):
-        return []
-    reductions = tuple(Reduction(term, layout.features[term.input], layout.config.cols) for term in node.terms)
-    return choose(reductions, layout.features[node.output], layout.config, node.name, waits, CANDIDATES)
-
-
-def _kernel(node: Node, plan: ConvPlan | None, layout: Layout, banks: Banks) -> Nest:
-    if isinstance(node, Mac) and plan is not None:
-        return Convolution(node, plan, layout, banks).nest()
-    raise CompileError(f"`{node.name}` is a {type(node).__name__}, which has no kernel")
+def _too_narrow(net: IntNet, config: ArrayConfig) -> list[str]:
+    return [f"`{feature.name}` has {feature.bits}-bit elements: {config.cols} columns store at least {16 // config.cols}-bit ones"
+            for feature in net.features.values() if config.cols * feature.bits < 16]

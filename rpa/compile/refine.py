@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from rpa.arch.config import ArrayConfig
 from rpa.compile.commands import Nest, stages_of
-from rpa.compile.mapping import ConvPlan
+from rpa.compile.kernels import Choice
 from rpa.compile.schedule import schedule
 from rpa.compile.timing import Timing, leaves
 
@@ -15,13 +16,13 @@ CANDIDATES = 8
 """Mappings of a layer that are tried."""
 _SWEEPS = 2
 
-Build = Callable[[Sequence[ConvPlan | None], bool], list[Nest]]
+Build = Callable[[Sequence[Choice], bool], list[Nest]]
 """Nests of all layers with these mappings; the flag: for timing only."""
 
 
-def refine(candidates: Sequence[Sequence[ConvPlan]], build: Build, config) -> list[ConvPlan | None]:
-    """The best found mapping of every layer; candidates come the most promising first, and a layer without a choice has none."""
-    chosen: list[ConvPlan | None] = [options[0] if options else None for options in candidates]
+def refine(candidates: Sequence[Sequence[Choice]], build: Build, config: ArrayConfig) -> list[Choice]:
+    """The best found kernel and mapping of every layer; candidates come the most promising first."""
+    chosen = [options[0] for options in candidates]
     nests = build(chosen, True)
     if sum(1 for nest in nests for _ in stages_of(nest)) > MOST_STAGES:
         return chosen
@@ -39,5 +40,5 @@ def refine(candidates: Sequence[Sequence[ConvPlan]], build: Build, config) -> li
     return chosen
 
 
-def _cycles(nests: list[Nest], config) -> int:
+def _cycles(nests: list[Nest], config: ArrayConfig) -> int:
     return Timing(config).follow(leaves([schedule(nests)])).cycles
