@@ -68,6 +68,7 @@ def _checked(model: onnx.ModelProto, folder: Path | None, what: str) -> onnx.Mod
         raise NetError(f"{what}: has {len(model.graph.node)} nodes, must have at most {NODE_LIMIT}")
     opset_of(model, what)
     _check_tensors(model, folder, what)
+    model = _with_output_shapes(model)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -75,6 +76,18 @@ def _checked(model: onnx.ModelProto, folder: Path | None, what: str) -> onnx.Mod
     except Exception as error:
         raise NetError(f"{what}: is not a valid ONNX model: {_first_line(error)}") from None
     return model
+
+
+def _with_output_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The checker wants a shape at each output, which nobody here reads and not every tool writes."""
+    if all(value.type.tensor_type.HasField("shape") for value in model.graph.output):
+        return model
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    for value in copy.graph.output:
+        value.type.tensor_type.elem_type = value.type.tensor_type.elem_type or onnx.TensorProto.FLOAT
+        value.type.tensor_type.shape.SetInParent()
+    return copy
 
 
 def opset_of(model: onnx.ModelProto, what: str) -> int:

@@ -26,6 +26,7 @@ from rpa.net.float_run import term_of
 from rpa.net.graph import Graph, Node
 from rpa.net.integer import CONTAINERS, Concat, Feature, IntNet, Lookup, Mac, MaxPool, Product, Term
 from rpa.net.integer import Node as IntNode
+from rpa.net.qdq_join import adds_sums, join
 from rpa.net.scalar import SCALAR_OPERATORS, scalar_function
 
 WEIGHT_LIMIT = 32767
@@ -50,7 +51,8 @@ class Target:
         if clip is None:
             return self
         low, high = (int(min(max(self.step(limit), self.low), self.high)) for limit in cast("tuple[float, float]", clip))
-        return replace(self, low=low, high=high)
+        bits, signed = container(low, high)  # 4-, 3- and 2-bit numbers that a model keeps in int8 need no wider words than their own
+        return replace(self, low=low, high=high, bits=bits, signed=signed) if bits < self.bits else replace(self, low=low, high=high)
 
     def step(self, value: float) -> float:
         """The integer for a number, before it is limited."""
@@ -175,15 +177,18 @@ class _Maker:
         """The feature of activation `name`, quantized. `label` names it."""
         node = self.writers.get(name)
         if node is None:
-            if name in self.features:
-                source = self.features[name]
-                return source.name if _target_of(source) == target else self.rescaled(source, name, target, label)
-            return self.declare(name, name, target).name
+            if name not in self.features:  # what the model takes as integers can be any of its type
+                limits = element_range(target.bits, target.signed) if name in self.graph.codes else (target.low, target.high)
+                self.declare(name, name, replace(target, low=limits[0], high=limits[1]))
+            source = self.features[name]
+            return source.name if _target_of(source) == target else self.rescaled(source, name, target, label)
         target = target.within(node.attributes.get("clip"))
         if node.op == "Clip":
             return self.quantized(node.inputs[0], target, label)
         if node.op in ("Conv", "Gemm"):
             return self.linear(node, target, label)
+        if node.op == "Add" and adds_sums(self, node):
+            return join(self, node, target, label)
         if node.op == "Add":
             return self.sum([self.held(each) for each in node.inputs], node.name, name, target, label)
         if node.op == "Mul":
@@ -340,7 +345,8 @@ class _Maker:
         weights = [np.array([ratio.denominator for ratio in ratios]), np.array([-ratio.numerator for ratio in ratios])]
         terms = tuple(self.spread(part, weight) for part, weight in zip(parts, weights, strict=True))
         real = np.float32(source.scale) / np.float32(target.scale) / weights[0].astype(np.float64)
-        return self.mac(node.name, terms, np.zeros(channels, np.int64), real, WEIGHT_LIMIT << 17, target, label, node.output)
+        reach = max(int(np.abs(weight).max()) * part.high for part, weight in zip(parts, weights, strict=True))  # one half of the two is 0
+        return self.mac(node.name, terms, np.zeros(channels, np.int64), real, reach, target, label, node.output)
 
 
 def _target(node: Node) -> Target:

@@ -79,6 +79,7 @@ def quantize(the_model: onnx.ModelProto, folder, batches, *, operators: bool = F
 
     source, target = folder / "float.onnx", folder / "quantized.onnx"
     onnx.save(the_model, source)
-    q.quantize_static(source, target, Reader(batches), quant_format=q.QuantFormat.QOperator if operators else q.QuantFormat.QDQ, per_channel=per_channel,
-                      activation_type=getattr(q.QuantType, activations), weight_type=getattr(q.QuantType, weights), extra_options=extra)
+    form = q.QuantFormat.QOperator if operators else q.QuantFormat.QDQ
+    q.quantize_static(source, target, Reader(batches), quant_format=form, per_channel=per_channel, activation_type=getattr(q.QuantType, activations),
+                      weight_type=getattr(q.QuantType, weights), extra_options=extra)
     return onnx.load(target)
