@@ -39,13 +39,13 @@ def map_network(net: IntNet, config: ArrayConfig, *, effort: bool = True, broadc
     layout = place(net, config)
     candidates = _candidates(net, layout, CANDIDATES if effort else 1, broadcast_only=broadcast_only)
 
-    def build(chosen: Sequence[Choice], dry: bool) -> list[Nest]:
-        target = replace(layout, dry=True) if dry else layout
-        banks = Banks(config)
-        return [choice.make(target, banks) for choice in chosen]
+    def build(chosen: Sequence[Choice]) -> list[Nest]:
+        dry, banks = replace(layout, dry=True), Banks(config)
+        return [choice.make(dry, banks) for choice in chosen]
 
     chosen = refine(candidates, build, config) if effort else [options[0] for options in candidates]
-    layers = build(chosen, False)
+    banks = Banks(config)
+    layers = [choice.make(layout, banks) for choice in chosen]
     return Mapped(net, layout, tuple(chosen), tuple(layers), schedule(layers))
 
 

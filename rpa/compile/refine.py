@@ -5,40 +5,48 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from rpa.arch.config import ArrayConfig
-from rpa.compile.commands import Nest, stages_of
+from rpa.compile.commands import Command, Nest
 from rpa.compile.kernels import Choice
 from rpa.compile.schedule import schedule
 from rpa.compile.timing import Timing, leaves
 
-MOST_STAGES = 600
-"""In larger networks the ends of layers weigh little, and trying takes long."""
 CANDIDATES = 8
 """Mappings of a layer that are tried."""
+MOST_COMMANDS = 150_000
+"""Commands that are timed for it in all: what a few seconds allow. In large networks the ends of layers weigh little."""
 _SWEEPS = 2
+_BEFORE, _BEHIND = 1, 2
+"""Neighbours that a mapping is timed with."""
 
-Build = Callable[[Sequence[Choice], bool], list[Nest]]
-"""Nests of all layers with these mappings; the flag: for timing only."""
+Build = Callable[[Sequence[Choice]], list[Nest]]
+"""Nests of these choices, for timing only."""
 
 
 def refine(candidates: Sequence[Sequence[Choice]], build: Build, config: ArrayConfig) -> list[Choice]:
     """The best found kernel and mapping of every layer; candidates come the most promising first."""
     chosen = [options[0] for options in candidates]
-    nests = build(chosen, True)
-    if sum(1 for nest in nests for _ in stages_of(nest)) > MOST_STAGES:
-        return chosen
-    best = _cycles(nests, config)
+    left = MOST_COMMANDS
     for _ in range(_SWEEPS):
-        before = best
+        changed = False
         for index, options in enumerate(candidates):
+            first, end = max(0, index - _BEFORE), index + 1 + _BEHIND
+            best, size = _cycles(build(chosen[first:end]), config)
+            if left < size * len(options):
+                return chosen
+            left -= size * len(options)
             for option in options:
-                trial = [*chosen[:index], option, *chosen[index + 1:]]
-                cycles = _cycles(build(trial, True), config)
+                if option is chosen[index]:
+                    continue
+                trial = [*chosen[first:index], option, *chosen[index + 1:end]]
+                cycles, _ = _cycles(build(trial), config)
                 if cycles < best:
-                    best, chosen = cycles, trial
-        if best == before:
+                    best, chosen[index], changed = cycles, option, True
+        if not changed:
             break
     return chosen
 
 
-def _cycles(nests: list[Nest], config: ArrayConfig) -> int:
-    return Timing(config).follow(leaves([schedule(nests)])).cycles
+def _cycles(nests: list[Nest], config: ArrayConfig) -> tuple[int, int]:
+    """Cycles, and the number of commands."""
+    commands = [leaf for leaf in leaves([schedule(nests)]) if isinstance(leaf, Command)]
+    return Timing(config).follow(commands).cycles, len(commands)
