@@ -51,8 +51,10 @@ class Target:
         if clip is None:
             return self
         low, high = (int(min(max(self.step(limit), self.low), self.high)) for limit in cast("tuple[float, float]", clip))
-        bits, signed = container(low, high)  # 4-, 3- and 2-bit numbers that a model keeps in int8 need no wider words than their own
-        return replace(self, low=low, high=high, bits=bits, signed=signed) if bits < self.bits else replace(self, low=low, high=high)
+        bits, signed = container(low, high) if self.bits == 8 else (self.bits, self.signed)
+        if bits == 8:
+            return replace(self, low=low, high=high)
+        return replace(self, low=low, high=high, bits=bits, signed=signed)  # 4-, 3- and 2-bit numbers that a model keeps in int8 get narrow words
 
     def step(self, value: float) -> float:
         """The integer for a number, before it is limited."""

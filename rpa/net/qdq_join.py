@@ -65,7 +65,8 @@ def _operand(maker: _Maker, name: str) -> Operand:
         return Operand(source, term, maker.bias(maker.writers[name], scales), scales.astype(np.float64))
     source = maker.held(name)
     channels = source.shape[2]
-    return Operand(source, maker.spread(source, np.ones(channels, np.int64)), np.zeros(channels, np.int64), np.full(channels, np.float64(source.scale)))
+    ones = np.ones(channels, np.int64)
+    return Operand(source, maker.spread(source, ones), 0 * ones, np.float64(source.scale) * ones)
 
 
 def _whole(ratio: np.ndarray, node: Node) -> np.ndarray:
