@@ -15,13 +15,13 @@ def rounded(x, scale, zero, low, high):
 @pytest.mark.parametrize(("low", "high", "zero"), [(-8, 7, 0), (0, 7, 0), (0, 15, 6), (-2, 1, 0)])
 def test_values(low, high, zero):
     x = np.random.default_rng(1).normal(0, 4, (50, 7)).astype(np.float32)
-    found = FakeQuantize.apply(torch.from_numpy(x), torch.tensor(0.5), torch.tensor(float(zero)), low, high)
+    found = FakeQuantize.apply(torch.from_numpy(x), torch.tensor(0.5), torch.tensor(float(zero)) if zero else None, low, high)
     assert np.array_equal(found.numpy(), rounded(x, np.float32(0.5), zero, low, high))
 
 
 def test_ties_go_to_even():
     x = torch.tensor([-2.5, -1.5, -0.5, 0.5, 1.5, 2.5])
-    assert FakeQuantize.apply(x, torch.tensor(1.0), torch.tensor(0.0), -8, 7).tolist() == [-2.0, -2.0, 0.0, 0.0, 2.0, 2.0]
+    assert FakeQuantize.apply(x, torch.tensor(1.0), None, -8, 7).tolist() == [-2.0, -2.0, 0.0, 0.0, 2.0, 2.0]
 
 
 def test_gradients_by_hand():
@@ -41,15 +41,16 @@ def test_gradients_by_channel():
     random = np.random.default_rng(5)
     weight, scales = random.normal(0, 1, (3, 2, 2, 2)), random.uniform(0.1, 0.5, 3)
     together = torch.tensor(scales.reshape(3, 1, 1, 1), dtype=torch.float32, requires_grad=True)
-    FakeQuantize.apply(torch.tensor(weight, dtype=torch.float32), together, torch.zeros(()), -8, 7).square().sum().backward()
+    FakeQuantize.apply(torch.tensor(weight, dtype=torch.float32), together, None, -8, 7).square().sum().backward()
     for channel in range(3):
         alone = torch.tensor(scales[channel], dtype=torch.float32, requires_grad=True)
-        FakeQuantize.apply(torch.tensor(weight[channel], dtype=torch.float32), alone, torch.zeros(()), -8, 7).square().sum().backward()
+        FakeQuantize.apply(torch.tensor(weight[channel], dtype=torch.float32), alone, None, -8, 7).square().sum().backward()
         assert float(together.grad.flatten()[channel]) == pytest.approx(float(alone.grad), rel=1e-4)
 
 
 @pytest.mark.parametrize(("bits", "kind", "low", "high"), [
-    (3, "unsigned", 0, 7), (4, "unsigned", 0, 15), (4, "symmetric", -8, 7), (4, "asymmetric", 0, 15), (2, "symmetric", -2, 1), (8, "unsigned", 0, 255),
+    (3, "unsigned", 0, 7), (4, "unsigned", 0, 15), (4, "symmetric", -8, 7), (4, "asymmetric", 0, 15), (2, "symmetric", -2, 1),
+    (8, "unsigned", 0, 255),
 ])
 def test_ranges(bits, kind, low, high):
     quantizer = ActivationQuantizer(bits, kind)

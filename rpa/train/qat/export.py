@@ -6,7 +6,7 @@ Convention of the model (opset 13, float32 in and out, run by any ONNX runtime):
 - a rounded tensor is Clip -> QuantizeLinear -> DequantizeLinear with one scale; uint8 where it holds no negative value or is asymmetric, int8
   otherwise. The Clip holds it in the values of its width, low..high: its limits are (low - zero_point) * scale and (high - zero_point) * scale; at 8
   bits there is none, as QuantizeLinear itself saturates;
-- MaxPool and Flatten stand between a DequantizeLinear and a QuantizeLinear of the same scale, which changes nothing;
+- MaxPool and Flatten follow a DequantizeLinear and are followed by the next layer: they choose among rounded values and round none;
 - an Add joins two sums before they are rounded; scales are such that its operands are whole multiples of the main layer's accumulator.
 """
 
@@ -95,13 +95,13 @@ class _Writer:
         self.add("DequantizeLinear", inputs, f"{name}.bias", axis=0)
         return [f"{name}.weight", f"{name}.bias"]
 
-    def rounded(self, raw: str, output: str, point_name: str, *, clip: bool) -> None:
-        """``raw`` to ``output`` through Clip, QuantizeLinear, DequantizeLinear."""
-        point = self.values.points[point_name]
+    def rounded(self, raw: str, output: str, tensor: str) -> None:
+        """``raw`` to ``output`` through Clip, QuantizeLinear, DequantizeLinear, as the point ``tensor``."""
+        point = self.values.points[tensor]
         zero_point = np.array(point.zero_point, np.uint8 if point.unsigned else np.int8)
-        step = [self.constant(f"{point_name}.scale", np.array(point.scale)), self.constant(f"{point_name}.zero_point", zero_point)]
-        if clip and point.bits < 8:
-            limits = [self.constant(f"{point_name}.{end}", np.array((value - point.zero_point) * point.scale, np.float32))
+        step = [self.constant(f"{tensor}.scale", np.array(point.scale)), self.constant(f"{tensor}.zero_point", zero_point)]
+        if point.bits < 8:
+            limits = [self.constant(f"{tensor}.{end}", np.array((value - point.zero_point) * point.scale, np.float32))
                       for end, value in (("low", point.low), ("high", point.high))]
             self.add("Clip", [raw, *limits], f"{output}.clipped")
             raw = f"{output}.clipped"
@@ -114,16 +114,15 @@ def to_onnx(network: QatNetwork, values: Integers, title: str, notes: dict[str, 
     net, plan = network.net, network.plan
     writer = _Writer(values)
     names = {net.input: f"{net.input}.rounded"}
-    writer.rounded(net.input, names[net.input], net.input, clip=True)
+    writer.rounded(net.input, names[net.input], net.input)
     for node in net.nodes:
         inputs = [names.get(name, name) for name in node.inputs]
         if node.operator in LAYERS:
             inputs += writer.layer(node.name, values.points[plan.point_of(node.inputs[0])].scale)
-        rounded = node.output in plan.points or node.output in plan.sources
-        raw = f"{node.output}.raw" if rounded else node.output
-        writer.nodes.append(_plain(node, inputs, raw))
-        if rounded:
-            writer.rounded(raw, node.output, plan.point_of(node.output), clip=node.output in plan.points)
+        is_point = node.output in plan.points
+        writer.nodes.append(_plain(node, inputs, f"{node.output}.raw" if is_point else node.output))
+        if is_point:
+            writer.rounded(f"{node.output}.raw", node.output, node.output)
     ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *shape])
              for name, shape in ((net.input, net.input_shape), (net.output, net.output_shape))]
     graph = helper.make_graph(writer.nodes, title, ports[:1], ports[1:], list(writer.initializers.values()))
