@@ -1,6 +1,6 @@
 """ONNX files into memory, safely: sizes are looked at before anything is parsed, and only the folder of the file is read.
 
-A `ModelProto` leaves here with its tensors inside, structurally valid as onnx's checker sees it. The libraries raise a dozen kinds of
+A `ModelProto` leaves here with its tensors inside. The libraries raise a dozen kinds of
 exceptions for broken files; outside there is NetError alone. Nothing in a model is ever executed.
 """
 
@@ -68,14 +68,17 @@ def _checked(model: onnx.ModelProto, folder: Path | None, what: str) -> onnx.Mod
         raise NetError(f"{what}: has {len(model.graph.node)} nodes, must have at most {NODE_LIMIT}")
     opset_of(model, what)
     _check_tensors(model, folder, what)
-    model = _with_output_shapes(model)
+    return model
+
+
+def check_model(model: onnx.ModelProto, what: str) -> None:
+    """What onnx's own checker finds. NetError if it finds something."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            onnx.checker.check_model(model)
+            onnx.checker.check_model(_with_output_shapes(model))
     except Exception as error:
         raise NetError(f"{what}: is not a valid ONNX model: {_first_line(error)}") from None
-    return model
 
 
 def _with_output_shapes(model: onnx.ModelProto) -> onnx.ModelProto:

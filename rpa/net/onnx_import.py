@@ -20,7 +20,7 @@ from rpa.net.errors import NetError
 from rpa.net.graph import Graph, Layout
 from rpa.net.integer import HostStep
 from rpa.net.lowering import HANDLERS, Constant, Lowering, Relay, Value
-from rpa.net.onnx_file import read_model
+from rpa.net.onnx_file import check_model, read_model
 from rpa.net.onnx_raw import RawGraph, RawInput, RawNode, raw_graph
 from rpa.net.passes import Draft, normalise
 from rpa.net.views import Shape, Tensor, fresh
@@ -39,7 +39,9 @@ def load_onnx(source: str | os.PathLike[str] | bytes | onnx.ModelProto, *, const
     `rpa.net.onnx_file`.
     """
     what = os.fspath(source) if isinstance(source, str | os.PathLike) else "the model"
-    raw = raw_graph(read_model(source), constants or {}, what)
+    model = read_model(source)
+    raw = raw_graph(model, constants or {}, what)  # before the checker, as its own messages name nodes
+    check_model(model, what)
     if not raw.inputs:
         raise NetError(f"{what}: has no input")
     layouts: dict[str, tuple[Layout, Shape]] = {}

@@ -13,13 +13,13 @@ import pytest
 
 pytest.importorskip("onnx", reason="the extra `net` brings onnx")
 
-from rpa.net.border import arrays_of, features_of  # noqa: E402
-from rpa.net.errors import NetError  # noqa: E402
-from rpa.net.float_run import run_model  # noqa: E402
-from rpa.net.qdq import to_integer  # noqa: E402
-from rpa.net.reference import run_many  # noqa: E402
+from rpa.net.border import arrays_of, features_of
+from rpa.net.errors import NetError
+from rpa.net.float_run import run_model
+from rpa.net.qdq import to_integer
+from rpa.net.reference import run_many
 
-from .backend import cases, translate  # noqa: E402
+from .backend import cases, translate
 
 FLOORS = {"node": 135, "pytorch-converted": 45, "pytorch-operator": 10, "simple": 1}
 """Tests that must pass, of each folder."""

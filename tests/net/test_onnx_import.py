@@ -8,13 +8,13 @@ import pytest
 pytest.importorskip("onnx", reason="the extra `net` brings onnx")
 pytest.importorskip("onnxruntime", reason="the extra `net` brings onnxruntime")
 
-from rpa.net.errors import NetError  # noqa: E402
-from rpa.net.float_run import model_inputs, run_float, run_model  # noqa: E402
-from rpa.net.graph import OPERATORS  # noqa: E402
-from rpa.net.onnx_import import load_onnx, summary  # noqa: E402
+from rpa.net.errors import NetError
+from rpa.net.float_run import model_inputs, run_float, run_model
+from rpa.net.graph import OPERATORS
+from rpa.net.onnx_import import load_onnx, summary
 
-from .ort import TensorProto, helper, model, run  # noqa: E402
-from .quantized_models import Builder, residual  # noqa: E402
+from .ort import TensorProto, helper, model, run
+from .quantized_models import Builder, residual
 
 
 def ops(graph):

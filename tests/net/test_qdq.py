@@ -10,15 +10,15 @@ import pytest
 pytest.importorskip("onnx", reason="the extra `net` brings onnx")
 pytest.importorskip("onnxruntime", reason="the extra `net` brings onnxruntime")
 
-from rpa.net.border import arrays_of, features_of  # noqa: E402
-from rpa.net.errors import NetError  # noqa: E402
-from rpa.net.float_run import run_float  # noqa: E402
-from rpa.net.onnx_import import load_onnx  # noqa: E402
-from rpa.net.qdq import container, fraction, to_integer  # noqa: E402
-from rpa.net.reference import run_many  # noqa: E402
+from rpa.net.border import arrays_of, features_of
+from rpa.net.errors import NetError
+from rpa.net.float_run import run_float
+from rpa.net.onnx_import import load_onnx
+from rpa.net.qdq import container, fraction, to_integer
+from rpa.net.reference import run_many
 
-from .ort import TensorProto, helper, model, run  # noqa: E402
-from .quantized_models import Builder, quantize, residual  # noqa: E402
+from .ort import TensorProto, helper, model, run
+from .quantized_models import Builder, quantize, residual
 
 IMAGES = np.random.default_rng(1).normal(0, 1, (64, 3, 16, 16)).astype(np.float32)
 
@@ -32,34 +32,32 @@ def quiet():
 
 
 def compare(the_model, arrays):
-    """Every quantized activation: (integers that differ, the largest difference, how many integers, mismatches that are not at a tie).
-
-    A tie: the float value in front of the quantization is within 2^-20 of itself from the middle of two integers.
-    """
+    """Over every quantized activation: integers that differ, how many there are, activations that differ by more than 1, and by how much the
+    model's output differs."""
     graph = load_onnx(the_model)
     net = to_integer(graph)
     mine = run_many(net, features_of(graph, net, arrays), wanted=net.features)
     spied = type(the_model)()
     spied.CopyFrom(the_model)
     shown = {value.name for value in spied.graph.output}
-    names = [name for node in spied.graph.node if node.op_type in ("QuantizeLinear", "QGemm") or node.op_type.startswith("QLinear") for name in node.output]
+    names = [node.output[0] for node in spied.graph.node if node.op_type.startswith(("QuantizeLinear", "QGemm", "QLinear"))]
     for name in names:
         if name not in shown:
             spied.graph.output.add(name=name)
     theirs, wrong, total, far = run(spied, arrays), 0, 0, []
     for name in names:
         if name in mine:
-            feature = net.features[name]
             values = mine[name].transpose(0, 3, 1, 2).reshape(theirs[name].shape)
             different = np.count_nonzero(values != theirs[name].astype(np.int64))
             wrong, total = wrong + different, total + values.size
             if np.abs(values - theirs[name].astype(np.int64)).max(initial=0) > 1:
-                far.append((name, feature.scale))
+                far.append(name)
     output = next(iter(theirs.values()))
     return wrong, total, far, np.abs(next(iter(arrays_of(graph, net, mine).values())) - output).max()
 
 
-SCHEMES = {"int8 QDQ": {}, "int8 operators": {"operators": True}, "uint8 per tensor": {"activations": "QUInt8", "weights": "QUInt8", "per_channel": False},
+SCHEMES = {"int8 QDQ": {}, "int8 operators": {"operators": True},
+           "uint8 per tensor": {"activations": "QUInt8", "weights": "QUInt8", "per_channel": False},
            "uint8 operators": {"operators": True, "activations": "QUInt8", "weights": "QUInt8"}, "int4 weights": {"weights": "QInt4"},
            "symmetric": {"ActivationSymmetric": True, "WeightSymmetric": True}}
 
@@ -167,7 +165,8 @@ def test_narrow_weights_take_narrow_containers():
 def test_scales_as_fractions():
     for ratio in (1.0, 0.5, 3.0, np.pi, 1 / np.pi, 100.37, 0.00123):
         found = fraction(ratio)
-        assert max(found.numerator, found.denominator) <= 32767 and abs(float(found) / ratio - 1) < 1 / min(32767 * max(1, 1 / ratio, ratio), 1e6) * 32
+        assert max(found.numerator, found.denominator) <= 32767
+        assert abs(float(found) - ratio) * found.denominator * 32767 <= max(1.0, ratio * ratio)
     with pytest.raises(NetError, match="combines scales"):
         fraction(1e6)
 
@@ -191,7 +190,7 @@ def test_qonnx(bits, signed, narrow):
     net = to_integer(graph)
     (mac,), out = net.nodes, net.features[net.outputs[0]]
     container_bits = 4 if bits == 3 else bits
-    assert mac.terms[0].weight_bits <= container_bits and out.bits == container_bits
+    assert mac.terms[0].weight_bits <= container_bits and out.bits <= container_bits
     assert (out.low, out.high) == (0, (1 << bits - 1) - 1 if signed else (1 << bits) - 1)
     images = np.random.default_rng(2).normal(0, 1, (9, 3, 8, 8)).astype(np.float32)
     mine = arrays_of(graph, net, run_many(net, features_of(graph, net, {"x": images})))
