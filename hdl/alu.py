@@ -4,7 +4,9 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl.choose import constant_or, stage
 from hdl.common import WORD_BITS
+from hdl.dot import HALVES, WIDTH_LAYOUT
 from isa.table import CONTEXT_FIELDS, PE_OPS
 
 DIGIT = 2
@@ -59,18 +61,20 @@ class LaneAdder(wiring.Component):
 
 
 class Alu(wiring.Component):
-    """Result of every PE operation, and the two comparisons. Combinational.
+    """Result of every PE operation that has one, and the two comparisons. Combinational.
 
-    op: a code of `isa.table.PE_OPS`. low, high: halves of the dot unit's products, or of its shift; ``result`` is ``low`` for
-    `mac`, `macl`, `mul` and `shl`, ``high`` for `shr` and `sra`, and 0 for operations without a result. ``equal`` and ``less`` compare 16 bits
-    and are valid for `ceq` and `clt`. ``cut[k]``: a lane ends below digit k + 1.
+    op: a code of `isa.table.PE_OPS`. low, right: lane products and right shift of the dot unit, ``width`` says of which lanes; ``result`` is
+    taken from ``low`` for `mac`, `macl`, `mul` and `shl`, ``right`` for `shr` and `sra`; it means nothing for `nop`, `ceq` and `clt`. ``equal`` and
+    ``less`` compare 16 bits and are valid for `ceq` and `clt`. A shift has one lane of 16 bits in ``width``.
+    ``cut[k]``: a lane ends below digit k + 1.
     """
 
     op: In(OP_BITS)
     x: In(WORD_BITS)
     y: In(WORD_BITS)
-    low: In(WORD_BITS)
-    high: In(WORD_BITS)
+    low: In(HALVES)
+    right: In(WORD_BITS)
+    width: In(WIDTH_LAYOUT)
     flag: In(1)
     is_signed: In(1)
     cut: In(DIGITS - 1)
@@ -79,14 +83,15 @@ class Alu(wiring.Component):
     less: Out(1)
 
     def _add(self, m: Module) -> LaneAdder:
-        """The adder: x + y, x - y (also to compare) or 0 - x; the top bit of signed lanes flipped so that they compare as unsigned."""
+        """The adder: x + y, x - y (also to compare), 0 - x, or y as it is; the top bit of signed lanes flipped so that they compare as unsigned."""
         m.submodules.adder = adder = LaneAdder()
-        negate, subtract, flips, whole = Signal(), Signal(), Signal(), Signal()
-        m.d.comb += [negate.eq(is_op(self.op, "abs")), subtract.eq(~is_op(self.op, "add")), flips.eq(self.is_signed | negate),
+        negate, subtract, flips, whole, logic = Signal(), Signal(), Signal(), Signal(), Signal()
+        m.d.comb += [negate.eq(is_op(self.op, "abs")), logic.eq(is_op(self.op, "and", "or", "xor")), subtract.eq(~(is_op(self.op, "add") | logic)),
+                     flips.eq((self.is_signed | negate) & subtract),
                      whole.eq(is_op(self.op, "ceq", "clt")), adder.cut.eq(self.cut & ~whole.replicate(DIGITS - 1))]
         flip = Cat(Cat(Const(0, DIGIT - 1), end & flips) for end in (*adder.cut, Const(1)))
         m.d.comb += [
-            adder.a.eq((self.x & ~negate.replicate(WORD_BITS)) ^ flip),
+            adder.a.eq((self.x & ~(negate | logic).replicate(WORD_BITS)) ^ flip),
             adder.b.eq(Mux(negate, self.x, self.y) ^ flip ^ subtract.replicate(WORD_BITS)),
             adder.subtract.eq(subtract), self.less.eq(~adder.carry[-1]), self.equal.eq(adder.total == 0),
         ]
@@ -100,26 +105,39 @@ class Alu(wiring.Component):
             m.d.comb += less[digit].eq(Mux(adder.cut[digit], ~adder.carry[digit], less[digit + 1]))
         return less
 
+    def _own(self, m: Module, adder: LaneAdder, odd: Value) -> Value:
+        """Result of the operations without products, of products ``odd`` in every bit: x, y or neither, combined with the sum."""
+        op, less = self.op, self._less_lanes(m, adder)
+        compares, swaps, takes_less, takes_x, takes_y, sums, both, negate = (Signal(name=name) for name in (
+            "compares", "swaps", "takes_less", "takes_x", "takes_y", "sums", "both", "negate"))
+        m.d.comb += [
+            compares.eq(is_op(op, "min", "max", "abs")), swaps.eq(is_op(op, "min", "max")), takes_less.eq(is_op(op, "min", "abs")),
+            takes_x.eq(is_op(op, "mov", "and", "or", "xor") | (is_op(op, "sel") & self.flag) | odd),
+            takes_y.eq((is_op(op, "sel") & ~self.flag) | odd),
+            sums.eq(is_op(op, "add", "sub", "xor", "or")), both.eq(is_op(op, "and", "or")), negate.eq(is_op(op, "abs")),
+        ]
+        result = []
+        for digit in range(DIGITS):
+            x_less, keep_x, keep_y, differs = (Signal(name=f"{name}{digit}") for name in ("x_less", "keep_x", "keep_y", "differs"))
+            m.d.comb += [x_less.eq(less[digit] == takes_less), keep_x.eq(takes_x | (compares & x_less)), keep_y.eq(takes_y | (swaps & ~x_less)),
+                         differs.eq(sums | (negate & ~less[digit]))]
+            x, y, added = (word.word_select(digit, DIGIT) for word in (self.x, self.y, adder.total))
+            kept = Signal(DIGIT, name=f"kept{digit}")
+            m.d.comb += kept.eq(constant_or(keep_x, keep_y, x, y))
+            # With the sum (or y, for bit logic): kept as it is, exclusive or, and, or.
+            result.append((kept & ~both.replicate(DIGIT) & ~(added & differs.replicate(DIGIT))) | (~kept & added & differs.replicate(DIGIT))
+                          | (kept & added & both.replicate(DIGIT)) | (kept & (both & differs).replicate(DIGIT)))
+        return Cat(result)
+
     def elaborate(self, platform) -> Module:
         m = Module()
-        op, adder = self.op, self._add(m)
-        less = self._less_lanes(m, adder)
-        compares, takes_less, takes_x, takes_y = Signal(), Signal(), Signal(), Signal()
-        both, one = Signal(), Signal()
+        adder, width = self._add(m), self.width
+        products, right, odd, narrow, wide = (Signal(name=name) for name in ("products", "right_shift", "odd", "narrow", "wide"))
         m.d.comb += [
-            compares.eq(is_op(op, "min", "max", "abs")), takes_less.eq(is_op(op, "min", "abs")),
-            takes_x.eq(is_op(op, "mov") | (is_op(op, "sel") & self.flag)), takes_y.eq(is_op(op, "sel") & ~self.flag),
-            both.eq(~is_op(op, "xor", "nop", "ceq", "clt")), one.eq(is_op(op, "or", "xor")),
+            right.eq(is_op(self.op, "shr", "sra")), products.eq(is_op(self.op, "mac", "macl", "mul", "shl")),
+            narrow.eq(products & (width.b2 | width.b4)), wide.eq(products & (width.b8 | width.b16)), odd.eq(products & (width.b4 | width.b16)),
         ]
-        sums, products = is_op(op, "add", "sub"), is_op(op, "mac", "macl", "mul", "shl", "shr", "sra")
-        right = is_op(op, "shr", "sra")
-        for digit in range(DIGITS):
-            # Bits that are 1 in both words, in x alone, in y alone: kept or not.
-            x_less = less[digit] == takes_less
-            keep_x, keep_y, total = (Signal(name=f"{name}{digit}") for name in ("keep_x", "keep_y", "total"))
-            m.d.comb += [keep_x.eq(one | takes_x | (compares & x_less)), keep_y.eq(one | takes_y | (compares & ~x_less)),
-                         total.eq(sums | (is_op(op, "abs") & ~less[digit]))]
-            x, y, added, low, high = (word.word_select(digit, DIGIT) for word in (self.x, self.y, adder.total, self.low, self.high))
-            logic = (x & y & both.replicate(DIGIT)) | (x & ~y & keep_x.replicate(DIGIT)) | (~x & y & keep_y.replicate(DIGIT))
-            m.d.comb += self.result.word_select(digit, DIGIT).eq(Mux(products, Mux(right, high, low), Mux(total, added, logic)))
+        own = self._own(m, adder, odd)
+        lanes = stage(m, stage(m, own, narrow, self.low[0], self.low[1]), wide, self.low[2], self.low[3])
+        m.d.comb += self.result.eq(Mux(right, self.right, lanes))
         return m

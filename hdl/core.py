@@ -6,6 +6,7 @@ from amaranth import Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl.choose import choose
 from hdl.common import ENGINE_COUNT, ENTRY, FAULT, OPCODE, PC_BITS, VALUE_BITS, EntryKind, fault, operand
 from hdl.core_alu import CoreAlu
 from hdl.decode import ContextCheck, Decoder, ValueCheck
@@ -70,7 +71,7 @@ class Core(wiring.Component):
         a, b, rt, active = Signal(VALUE_BITS), Signal(VALUE_BITS), Signal(VALUE_BITS), Signal()
         m.d.comb += [
             decoder.word.eq(self.word), active.eq(~self.halted),
-            a.eq(self._read(m, "a", d.rs)), rt.eq(self._read(m, "b", d.rt)),
+            a.eq(self._read(m, d.rs)), rt.eq(self._read(m, d.rt)),
             b.eq(Mux(d.opcode.matches(*_IMMEDIATE), d.immediate, rt)),
             alu.opcode.eq(d.opcode), alu.a.eq(a), alu.b.eq(b),
             self.counter.eq(d.counter), self.loop_depth.eq(loops.depth),
@@ -81,14 +82,9 @@ class Core(wiring.Component):
         self._write_back(m, d, alu)
         return m
 
-    def _read(self, m: Module, name: str, number):
+    def _read(self, m: Module, number):
         """Register read port; r0 is never written and stays 0."""
-        value = Signal(VALUE_BITS, name=f"read_{name}")
-        with m.Switch(number):
-            for i in range(1, CORE_REGISTERS):
-                with m.Case(i):
-                    m.d.comb += value.eq(self.registers[i])
-        return value
+        return choose(m, number, [Const(0, VALUE_BITS), *(self.registers[i] for i in range(1, CORE_REGISTERS))])
 
     def _faults(self, m: Module, d, a, b, loops, active) -> None:
         m.submodules.value_check = value_check = ValueCheck(self.config)

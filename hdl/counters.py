@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from amaranth import Const, Module, Signal, unsigned
+from amaranth import Cat, Const, Module, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl.choose import choose
 from isa.table import COUNTER_BITS, COUNTERS
 
 
@@ -25,10 +26,11 @@ class Counters(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        with m.Switch(self.select):
-            for counter in COUNTERS:
-                with m.Case(counter.index):
-                    m.d.comb += self.selected.eq(self.values[counter.index])
+        # An unknown counter is an even select that names no pair of values.
+        count = len(COUNTERS)
+        known = self.select < count
+        values = [self.values[k] for k in range(count)] + [Const(0, COUNTER_BITS)] * (count % 2)
+        m.d.comb += self.selected.eq(choose(m, Cat(self.select[0] & known, self.select[1:]), values))
         for counter in COUNTERS:
             m.d.sync += self.values[counter.index].eq(self.values[counter.index] + self.increments[counter.name])
         return m

@@ -3,6 +3,7 @@
 The multiplier of a DSP takes the 16-bit product and lane 0 of the 8-bit mode. The rest is logic that nests: sixteen
 2x2 digit products make four 4x4 products (the 4-bit lanes), and those make lane 1 of the 8-bit mode. A narrower mode
 leaves out the cross terms of the wider one. The multiplier also shifts: a power of two takes the place of y.
+Every width's lanes are outputs; who needs them chooses.
 """
 
 from functools import cache
@@ -19,7 +20,9 @@ ONE_LANE = 0b1000
 """WIDTH_LAYOUT for a single 16-bit lane."""
 TOTAL_BITS = 18
 """A signed value that holds the sum of two 8-bit products, and with it those of narrower ones."""
-POWER_BITS = WORD_BITS + 1
+PLACE_BITS = (WORD_BITS - 1).bit_length()
+HALVES = data.ArrayLayout(WORD_BITS, 4)
+"""A word for every width of WIDTH_LAYOUT."""
 
 
 @cache
@@ -43,10 +46,10 @@ def _digit_product(x: Value, y: Value, x_signed: Value, y_signed: Value) -> Valu
 
 
 class Nibble(wiring.Component):
-    """A 4x4 product, or with ``split`` two 2x2 products. Combinational.
+    """A 4x4 product and, for ``split``, two 2x2 products. Combinational.
 
-    ``product`` is the signed product; with ``split`` its low 4 bits are the product of the low halves, the rest is that of the high
-    halves. ``total`` is the product, or the sum of the two.
+    ``product``: the signed product without ``split``. ``low``, ``high``: with ``split`` the products of the low and of the high halves.
+    ``total``: the product, or with ``split`` the sum of the two.
     """
 
     x: In(4)
@@ -54,20 +57,22 @@ class Nibble(wiring.Component):
     x_signed: In(1)
     y_signed: In(1)
     split: In(1)
+    low: Out(signed(5))
+    high: Out(signed(5))
     product: Out(signed(9))
     total: Out(signed(9))
 
     def elaborate(self, platform) -> Module:
         m = Module()
         split, x, y = self.split, self.x, self.y
-        low, high, left, right = (Signal(signed(5), name=name) for name in ("low", "high", "left", "right"))
+        left, right = (Signal(signed(5), name=name) for name in ("left", "right"))
         m.d.comb += [
-            low.eq(_digit_product(x[:2], y[:2], self.x_signed & split, self.y_signed & split)),
-            high.eq(_digit_product(x[2:], y[2:], self.x_signed, self.y_signed)),
-            left.eq(_digit_product(x[2:], y[:2] & ~split.replicate(2), self.x_signed, Const(0))),
-            right.eq(_digit_product(x[:2] & ~split.replicate(2), y[2:], Const(0), self.y_signed)),
-            self.product.eq(Cat(low[:4], high).as_signed() + ((left + right) << 2)),
-            self.total.eq(Mux(split, low + high, self.product)),
+            self.low.eq(_digit_product(x[:2], y[:2], self.x_signed & split, self.y_signed & split)),
+            self.high.eq(_digit_product(x[2:], y[2:], self.x_signed, self.y_signed)),
+            left.eq(_digit_product(x[2:], y[:2], self.x_signed, Const(0))),
+            right.eq(_digit_product(x[:2], y[2:], Const(0), self.y_signed)),
+            self.product.eq(Cat(self.low[:4], self.high).as_signed() + ((left + right) << 2)),
+            self.total.eq(Mux(split, self.low + self.high, self.product)),
         ]
         return m
 
@@ -75,9 +80,10 @@ class Nibble(wiring.Component):
 class Dot(wiring.Component):
     """Lane products of two words, their sum below 16 bits, and shifts. Combinational.
 
-    x, y: words of lanes as wide as ``width`` says; ``x_signed``, ``y_signed``: how lanes are extended. ``low``, ``high``: the low and the
-    high half of every lane product, packed as the lanes are. ``total``: the sum of the products, not valid with 16-bit lanes.
-    ``shift`` (with 16-bit lanes): the product is x * ``power``, which has one bit set.
+    x, y: words of lanes as wide as ``width`` says; ``x_signed``, ``y_signed``: how lanes are extended. ``low[k]``, ``high[k]``: the low and the
+    high half of every lane product, packed as the lanes are, for the width of bit k of WIDTH_LAYOUT; those of the other widths mean nothing.
+    ``total``: the sum of the products, not valid with 16-bit lanes.
+    ``shift`` (with 16-bit lanes): the product is x * 2^``places``; ``right``: x shifted right by 15 - ``places`` then.
     """
 
     x: In(WORD_BITS)
@@ -86,22 +92,33 @@ class Dot(wiring.Component):
     y_signed: In(1)
     width: In(WIDTH_LAYOUT)
     shift: In(1)
-    power: In(POWER_BITS)
-    low: Out(WORD_BITS)
-    high: Out(WORD_BITS)
+    places: In(PLACE_BITS)
+    low: Out(HALVES)
+    high: Out(HALVES)
+    right: Out(WORD_BITS)
     total: Out(signed(TOTAL_BITS))
 
-    def _dsp_operand(self, word: Value, is_signed: Value) -> Value:
-        """The word, its low byte, or 0 as a signed 17-bit operand."""
-        b16, b8 = self.width.b16, self.width.b8
-        fill = is_signed & Mux(b16, word[15], word[7] & b8)
-        return Cat(word[:8] & (b16 | b8).replicate(8), Mux(b16, word[8:], fill.replicate(8)), fill).as_signed()
+    def _x_operand(self) -> Value:
+        """The word, or its low byte, as a signed 17-bit operand."""
+        b16 = self.width.b16
+        sign = self.x_signed & Mux(b16, self.x[15], self.x[7])
+        return Cat(self.x[:8], Mux(b16, self.x[8:], sign.replicate(8)), sign).as_signed()
+
+    def _y_operand(self, m: Module) -> Value:
+        """The same of y, or 2^places, which is the product of two one-hot digits; these also carry the sign of the low byte."""
+        word, b16, plain = self.y, self.width.b16, ~self.shift
+        fill = Signal()
+        m.d.comb += fill.eq(self.y_signed & word[7] & ~b16)
+        fine, coarse = (Cat((digit == k) & self.shift for k in range(4)) for digit in (self.places[:2], self.places[2:]))
+        low = [(word[k] & plain) | (fine[k % 4] & coarse[k // 4]) for k in range(8)]
+        fine, coarse = fine | fill.replicate(4), coarse | fill.replicate(4)
+        high = [(word[k] & b16 & plain) | (fine[k % 4] & coarse[k // 4]) for k in range(8, 16)]
+        return Cat(low, high, self.y_signed & Mux(b16, word[15], word[7]) & plain).as_signed()
 
     def _nibbles(self, m: Module) -> list[Nibble]:
         """Units 0, 1: 4-bit lanes 0, 1, or the cross terms of the 8-bit product; units 2, 3: lanes 2, 3, or its outer terms."""
-        b8, narrow = self.width.b8, ~self.width.b16
-        x = [self.x.word_select(k, 4) & narrow.replicate(4) for k in range(4)]
-        y = [self.y.word_select(k, 4) for k in range(4)]
+        b8 = self.width.b8
+        x, y = ([word.word_select(k, 4) for k in range(4)] for word in (self.x, self.y))
         xs, ys, lane = self.x_signed, self.y_signed, ~b8
         operands = ((Mux(b8, x[2], x[0]), Mux(b8, y[3], y[0]), xs & lane, ys), (Mux(b8, x[3], x[1]), Mux(b8, y[2], y[1]), xs, ys & lane),
                     (x[2], y[2], xs & lane, ys & lane), (x[3], y[3], xs, ys))
@@ -114,29 +131,21 @@ class Dot(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        b8 = self.width.b8
-        wide, byte = Signal(2 * WORD_BITS), Signal(signed(TOTAL_BITS))
-        factor = Signal(signed(POWER_BITS + 1))
-        m.d.comb += factor.eq(Mux(self.shift, self.power, self._dsp_operand(self.y, self.y_signed)))
-        m.d.comb += wide.eq(self._dsp_operand(self.x, self.x_signed) * factor)
+        wide, byte, cross = Signal(2 * WORD_BITS), Signal(signed(2 * 8 + 1)), Signal(signed(10))
+        factor = Signal(signed(WORD_BITS + 1))
+        m.d.comb += factor.eq(self._y_operand(m))
+        m.d.comb += wide.eq(self._x_operand() * factor)
         unit = self._nibbles(m)
-        cross = unit[0].total + unit[1].total
-        outer = Mux(b8, Cat(unit[2].product[:8], unit[3].product).as_signed(), unit[2].total + unit[3].total)
+        outer, pairs = Cat(unit[2].product[4:8], unit[3].product).as_signed(), unit[2].total + unit[3].total
         m.d.comb += [
-            byte.eq(outer + Mux(b8, cross << 4, cross)),
-            # Below 8 bits the multiplier's operands are 0. The sign of an 8-bit product follows from its own operands.
-            self.total.eq(Cat(wide[:TOTAL_BITS]).as_signed() + byte),
+            cross.eq(unit[0].total + unit[1].total), byte.eq(Cat(unit[2].product[:4], outer + cross)),
+            self.total.eq(Mux(self.width.b8, Cat(wide[:TOTAL_BITS]).as_signed(), pairs) + Mux(self.width.b8, byte, cross)),
+            self.right.eq(wide[WORD_BITS - 1:]),
         ]
-        self._halves(m, wide, byte, [n.product for n in unit])
+        for half, target in enumerate((self.low, self.high)):
+            m.d.comb += [
+                target[0].eq(Cat(digit[2 * half:2 * half + 2] for n in unit for digit in (n.low, n.high))),
+                target[1].eq(Cat(n.product[4 * half:4 * half + 4] for n in unit)),
+                target[2].eq(Cat(part[8 * half:8 * half + 8] for part in (wide, byte))), target[3].eq(wide.word_select(half, WORD_BITS)),
+            ]
         return m
-
-    def _halves(self, m: Module, wide: Value, byte: Value, nibbles: list[Value]) -> None:
-        """Low and high halves: of the multiplier, of lane 1 of the 8-bit mode, of the 4-bit and 2-bit lanes."""
-        width = self.width
-        b4 = [Cat(n[4 * half:4 * half + 4] for n in nibbles) for half in range(2)]
-        b2 = [Cat(n[2 * half:2 * half + 2] if low else n[4 + 2 * half:6 + 2 * half] for n in nibbles for low in (True, False)) for half in range(2)]
-        b8 = [Cat(wide[8 * half:8 * half + 8], byte[8 * half:8 * half + 8]) for half in range(2)]
-        b16 = [wide[WORD_BITS * half:WORD_BITS * (half + 1)] for half in range(2)]
-        for target, *choices in zip((self.low, self.high), b2, b4, b8, b16, strict=True):
-            masked = [value & width[name].replicate(WORD_BITS) for name, value in zip(("b2", "b4", "b8", "b16"), choices, strict=True)]
-            m.d.comb += target.eq(masked[0] | masked[1] | masked[2] | masked[3])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Mux, Signal, Value, unsigned
+from amaranth import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -31,8 +31,9 @@ class DrainWalk(wiring.Component):
     """One visit a cycle while a command is busy.
 
     ``start``, ``busy``, ``shadow``, ``regs``, ``command``: of the engine's front. ``row``, ``bank``, ``index``: accumulators read in this
-    cycle; ``raw_acc`` their values; ``acc``: these with the visited lane shifted to the bottom. ``writing[b]``: EX writes bank b in this
-    cycle. ``param``: parameter entry, read when ``param_en``. ``entry`` is what D1 takes; ``last``: the visit that ends the command.
+    cycle; ``raw_acc`` their values; ``acc``: these with the visited lane at the bottom, what is above it means nothing. ``writing[b]``: EX
+    writes bank b in this cycle. ``param``: parameter entry, read when ``param_en``.
+    ``entry`` is what D1 takes; ``last``: the visit that ends the command.
     """
 
     def __init__(self, config: ArrayConfig) -> None:
@@ -105,13 +106,15 @@ class DrainWalk(wiring.Component):
                              at.address.eq(next_row_address), at.row_address.eq(next_row_address)]
 
     def _lanes(self, m: Module, at: data.View) -> None:
-        """Shift the visited lane to the bottom: by halves, quarters and eighths of the accumulator."""
+        """Bring the visited lane to the bottom: by halves, quarters and eighths of the accumulator."""
         acc_bits = self.config.acc_bits
         log2_lanes, by = log2_of(m, "log2_lanes", self.regs.lanes, LANE_COUNTS), Signal(len(LANE_COUNTS) - 1)
         m.d.comb += by.eq(Mux(self.regs.raw, 0, at.lane << (len(LANE_COUNTS) - 1)) >> log2_lanes)
         for c, acc in enumerate(self.raw_acc):
-            for k, bit in reversed(list(enumerate(by))):
+            for k in reversed(range(len(by))):
+                # A shift by half the accumulator leaves a half that counts, and so on; what is above belongs to no lane.
+                part = acc_bits >> (len(by) - k)
                 value = Signal(acc_bits, name=f"column{c}_by{k}")
-                m.d.comb += value.eq(Mux(bit, acc >> (acc_bits >> (len(by) - k)), acc))
+                m.d.comb += value.eq(Cat(Mux(by[k], acc[part:2 * part], acc[:part]), acc[part:]))
                 acc = value
             m.d.comb += self.acc[c].eq(acc)

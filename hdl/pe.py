@@ -1,15 +1,16 @@
 """One processing element of kind D: context memory, operands, dot unit, ALU, registers, flag, output, accumulators."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hdl.accumulators import LUT_RAM, Accumulators, acc_control
 from hdl.alu import DIGIT, DIGITS, Alu, borders, is_op
+from hdl.choose import choose, stage
 from hdl.common import WORD_BITS, bits_for_count
-from hdl.dot import ONE_LANE, POWER_BITS, WIDTH_LAYOUT, Dot
-from hdl.spread import Spread, by_width
+from hdl.dot import ONE_LANE, PLACE_BITS, WIDTH_LAYOUT, Dot
+from hdl.spread import Spread
 from isa.table import CONTEXT_FIELDS, PE_CONDS, PE_DESTS, PE_OPS, PE_REGISTERS, PE_ROUTES, PE_SOURCES
 from rpa.arch.config import ArrayConfig
 
@@ -22,6 +23,7 @@ COND = {code.name: code.code for code in PE_CONDS}
 FIRST_REGISTER = SOURCE["r0"]
 """Code of register 0 as source and as destination: one bit, the registers' numbers are below it."""
 ACC_OPS = tuple(op.name for op in PE_OPS if op.writes == "acc")
+RESULT_OPS = tuple(op.name for op in PE_OPS if op.writes == "result")
 
 
 def context_layout() -> data.Layout:
@@ -36,13 +38,6 @@ def pe_control(config: ArrayConfig) -> data.StructLayout:
         "width": WIDTH_LAYOUT, "a_signed": 1, "w_signed": 1, "first": 1,  # of the entry in EXEC
         "acc": acc_control(),
     })
-
-
-def mux_tree(select: Value, values: list[Value]) -> Value:
-    """``values[select]`` for a power of two of values, as a balanced tree of two-way multiplexers."""
-    for bit in select:
-        values = [Mux(bit, high, low) for low, high in zip(values[::2], values[1::2], strict=True)]
-    return values[0]
 
 
 class Pe(wiring.Component):
@@ -78,8 +73,10 @@ class Pe(wiring.Component):
 
     def _immediate(self, imm: Value) -> Value:
         """The immediate in every lane."""
-        word = Cat(imm, imm[-1].replicate(WORD_BITS - len(imm)))
-        return by_width(self.control.width, imm[:2].replicate(8), imm[:4].replicate(4), imm[:8].replicate(2), word)
+        width = self.control.width
+        pair = Cat(imm[:2], Mux(width.b2, imm[:2], imm[2:4]))
+        byte = Cat(pair, Mux(width.b2 | width.b4, pair, imm[4:]))
+        return Cat(byte, Mux(width.b16, imm[-1].replicate(8), byte))
 
     def _operands(self, m: Module, context: data.View, registers: Memory, acc: Value) -> list[Value]:
         """Operands x and y; a register port each."""
@@ -92,24 +89,22 @@ class Pe(wiring.Component):
             select, value = context[name], Signal(WORD_BITS, name=name)
             port = registers.read_port(domain="comb")
             low = select[:(FIRST_REGISTER - 1).bit_length()]
-            m.d.comb += [port.addr.eq(low), value.eq(Mux(select[-1], port.data, mux_tree(low, sources)))]
+            m.d.comb += [port.addr.eq(low), value.eq(Mux(select[-1], port.data, choose(m, low, sources)))]
             operands.append(value)
         return operands
 
     def _compute(self, m: Module, context: data.View, x: Value, y: Value, flag: Value) -> tuple[Dot, Alu]:
-        """Dot unit and ALU. A shift is a 16-bit product with a power of two; a right shift leaves its result in the high half."""
+        """Dot unit and ALU. A shift is a 16-bit product with a power of two; a right shift of n places is one of 15 - n."""
         control, op = self.control, context.op
         m.submodules.dot = dot = Dot()
         m.submodules.alu = alu = Alu()
-        right, shift, places = Signal(), Signal(), Signal(POWER_BITS.bit_length())
-        amount = y[:WORD_BITS.bit_length() - 1]
+        right, shift, width = Signal(), Signal(), Signal(WIDTH_LAYOUT)
         m.d.comb += [
-            right.eq(is_op(op, "shr", "sra")), shift.eq(right | is_op(op, "shl")), places.eq(Mux(right, WORD_BITS - amount, amount)),
-            dot.x.eq(x), dot.y.eq(y), dot.shift.eq(shift), dot.power.eq(1 << places),
-            dot.width.eq(Mux(shift, ONE_LANE, control.width.as_value())),
+            right.eq(is_op(op, "shr", "sra")), shift.eq(right | is_op(op, "shl")), width.eq(Mux(shift, ONE_LANE, control.width.as_value())),
+            dot.x.eq(x), dot.y.eq(y), dot.shift.eq(shift), dot.places.eq(y[:PLACE_BITS] ^ right.replicate(PLACE_BITS)), dot.width.eq(width),
             dot.x_signed.eq(Mux(shift, is_op(op, "sra"), control.a_signed)), dot.y_signed.eq(control.w_signed),
             alu.x.eq(x), alu.y.eq(y), alu.cut.eq(Cat(borders(control.width))), alu.is_signed.eq(control.a_signed), alu.op.eq(op),
-            alu.flag.eq(flag), alu.low.eq(dot.low), alu.high.eq(dot.high),
+            alu.flag.eq(flag), alu.low.eq(dot.low), alu.right.eq(dot.right), alu.width.eq(width),
         ]
         return dot, alu
 
@@ -119,24 +114,35 @@ class Pe(wiring.Component):
         m.submodules.spread = spread = Spread(self.config.acc_bits)
         store, add = context.dst == DEST["acc"], context.dst == DEST["acca"]
         is_mac, sums, writes = is_op(op, *ACC_OPS), Signal(), Signal()
-        fill = Signal(DIGITS)
         m.d.comb += [
             # The sum of narrow products is one wide lane; so is a 16-bit product.
             sums.eq(is_op(op, "mac") & ~control.width.b16), writes.eq(is_mac | store | add),
             spread.width.eq(control.width.as_value() | Mux(sums, ONE_LANE, 0)),
             spread.low.eq(Mux(sums, dot.total, alu.result)), spread.is_signed.eq(control.a_signed | (is_mac & control.w_signed)),
             self.acc_use.eq(self.row_active & self.col_active & writes),
-            fill[-1].eq(alu.result[-1]),
-            *(fill[k].eq(Mux(end, alu.result[DIGIT * k + 1], fill[k + 1])) for k, end in enumerate(borders(control.width))),
-            spread.high.eq(Mux(sums, dot.total >> WORD_BITS, Mux(is_mac, dot.high, Cat((bit & control.a_signed).replicate(DIGIT) for bit in fill)))),
+            spread.high.eq(self._high(m, dot, alu, is_mac, sums)),
         ]
         m.d.sync += [acc.value.eq(spread.value), acc.write.eq(run & writes), acc.clear.eq(control.first | store), acc.split.eq(~is_op(op, "mac"))]
 
+    def _high(self, m: Module, dot: Dot, alu: Alu, is_mac: Value, sums: Value) -> Value:
+        """High halves of what goes to the accumulator: of the sum, of the lane products, or the sign of each lane of the result."""
+        width, fill = self.control.width, Signal(DIGITS)
+        ends = borders(width)
+        m.d.comb += [fill[-1].eq(alu.result[-1]), *(fill[k].eq(Mux(end, alu.result[DIGIT * k + 1], fill[k + 1])) for k, end in enumerate(ends))]
+        lanes = is_mac & ~sums
+        odd = lanes & (width.b4 | width.b16)
+        signs = Cat((bit & self.control.a_signed & ~is_mac).replicate(DIGIT) for bit in fill)
+        first = Mux(sums, dot.total >> WORD_BITS, signs | odd.replicate(WORD_BITS))[:WORD_BITS]
+        narrow = stage(m, first, lanes & (width.b2 | width.b4), dot.high[0], dot.high[1])
+        return stage(m, narrow, lanes & (width.b8 | width.b16), dot.high[2], dot.high[3])
+
     def _route(self, m: Module, context: data.View, x: Value, result: Value, run: Value) -> None:
-        taken = {"result": result, "x": x, "a": self.a, **{name: getattr(self, name) for name in NEIGHBOURS}, "hold": self.out}
+        """The output register. Without a result, `route result` takes 0: that of `hold`, which is not used otherwise."""
+        taken = {"result": result, "x": x, "a": self.a, **{name: getattr(self, name) for name in NEIGHBOURS}, "hold": Const(0, WORD_BITS)}
         values = [taken[name] for name, _ in sorted(ROUTE.items(), key=lambda item: item[1])]
+        none = (context.route == ROUTE["result"]) & ~is_op(context.op, *RESULT_OPS)
         with m.If(run & (context.route != ROUTE["hold"])):
-            m.d.sync += self.out.eq(mux_tree(context.route, values))
+            m.d.sync += self.out.eq(choose(m, Mux(none, ROUTE["hold"], context.route)[:len(context.route)], values))
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -156,8 +162,7 @@ class Pe(wiring.Component):
         with m.If(run & is_op(context.op, "ceq", "clt")):
             m.d.sync += flag.eq(Mux(is_op(context.op, "ceq"), alu.equal, alu.less))
         self._accumulate(m, acc, context, dot, alu, run)
-        result = alu.result & ~is_op(context.op, *ACC_OPS).replicate(WORD_BITS)
-        self._route(m, context, x, result, run)
+        self._route(m, context, x, alu.result, run)
         if self.with_debug:
             self._signatures(m, acc, write, flag)
         return m

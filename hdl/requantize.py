@@ -70,7 +70,7 @@ def shift_right(m: Module, value: Value, amount: Value, bits: int) -> tuple[Valu
 class Requantizer(wiring.Component):
     """Four pipelined stages; an element a cycle.
 
-    D1: ``acc`` is the accumulator shifted so that its lane is lowest, ``entry`` the parameter entry. ``bad_shift``: the entry's
+    D1: the lane stands lowest in ``acc`` (the rest above it means nothing), ``entry`` the parameter entry. ``bad_shift``: the entry's
     ``shift`` is outside what the rounding takes; whether that matters is the caller's knowledge.
     D4: ``saturated``: the element was changed by saturation. ``q`` is registered: the element from the cycle after its D4 on.
     ``lfsr`` is the registered state of the column's LFSR.

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from amaranth.hdl import Array, Mux
 
 from hdl.dot import Dot
 from tests.hdl.compiled import Compiled
@@ -9,15 +10,20 @@ from tests.hdl.compiled import Compiled
 CORNERS = (0, 1, 2, 0x7FFF, 0x8000, 0x8001, 0xFFFF, 0x5555, 0xAAAA, 0x00FF, 0xFF00, 0x8080)
 
 
+def _log2(width):
+    return Mux(width[4], 4, Mux(width[3], 3, Mux(width[2], 2, 1)))
+
+
 @pytest.fixture(scope="module")
 def dot(tmp_path_factory):
-    """Columns in: x, y, {power, shift, y_signed, x_signed}, width. Columns out: low halves, high halves, sum."""
+    """Columns in: x, y, {places, shift, y_signed, x_signed}, width. Columns out: low halves, high halves, sum, right shift."""
     def build(m, inputs):
         m.submodules.dot = unit = Dot()
         x, y, how, width = inputs
         m.d.comb += [unit.x.eq(x), unit.y.eq(y), unit.x_signed.eq(how[0]), unit.y_signed.eq(how[1]), unit.shift.eq(how[2]),
-                     unit.power.eq(how[3:]), unit.width.eq(width >> 1)]
-        return [unit.low, unit.high, unit.total]
+                     unit.places.eq(how[3:]), unit.width.eq(width >> 1)]
+        chosen = [Array(halves[k] for k in range(4))[_log2(width) - 1] for halves in (unit.low, unit.high)]
+        return [*chosen, unit.total, unit.right]
     return Compiled(tmp_path_factory.mktemp("dot"), 4, build)
 
 
@@ -85,7 +91,8 @@ def test_a_power_of_two_shifts_the_word(dot):
     words = np.concatenate([np.array(CORNERS), np.random.default_rng(1).integers(0, 1 << 16, 500)])
     for is_signed in (0, 1):
         values = lanes(words, 16, bool(is_signed))[:, 0]
-        for places in range(17):
-            columns = np.broadcast_arrays(words, 0xABCD, is_signed | 4 | (1 << places) << 3, 16)
+        for places in range(16):
+            columns = np.broadcast_arrays(words, 0xABCD, is_signed | 4 | places << 3, 16)
             out = dot(np.stack(columns, axis=1).astype(np.uint64)).astype(np.int64)
             np.testing.assert_array_equal(out[:, 0] | out[:, 1] << 16, (values << places) & 0xFFFF_FFFF)
+            np.testing.assert_array_equal(out[:, 3], values >> (15 - places) & 0xFFFF)
