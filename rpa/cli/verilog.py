@@ -53,5 +53,5 @@ def _estimate(sizes: ArrayConfig) -> list[Row]:
         return []
     from hdl.estimate import estimate
 
-    print("note: synthesis takes minutes; --no-estimate leaves it out", file=sys.stderr)
+    print("note: synthesis takes a minute or two; --no-estimate leaves it out", file=sys.stderr)
     return estimate(sizes)
