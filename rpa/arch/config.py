@@ -105,7 +105,7 @@ PRESETS = {
                     queue_depth=4, bus_words=2, mem_latency=4, mem_bytes=1 << 18),
     "small": replace(_DEFAULT, rows=4, cols=4, a_depth=2048, w_depth=2048, o_depth=1024, p_entries=32,
                      imem_words=2048, bus_words=4, mem_latency=8, mem_bytes=1 << 20),
-    "ecp5": replace(_DEFAULT, rows=6, cols=8, a_depth=2048, w_depth=2048, o_depth=1024, imem_words=2048, bus_words=4,
+    "ecp5": replace(_DEFAULT, rows=9, cols=4, acc_bits=40, a_depth=2048, w_depth=2048, o_depth=1024, imem_words=2048, bus_words=4,
                     mem_bytes=1 << 24),
     "default": _DEFAULT,
 }
