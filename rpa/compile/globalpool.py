@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from isa.table import ACC_INDEX_COUNT, PARAM_WORDS, ROUNDINGS
+from rpa.arch.config import ArrayConfig
 from rpa.arch.packing import element_range, pack_params
 from rpa.compile.banks import Banks
 from rpa.compile.commands import Command, Context, Load, Nest, Results, Stage
@@ -20,7 +21,7 @@ from rpa.compile.layout import Layout
 from rpa.compile.loads import load_params
 from rpa.compile.shift import FIRST_SLOT
 from rpa.compile.words import Group, channel_words, channels_of, region
-from rpa.net.integer import Mac
+from rpa.net.integer import Feature, Mac
 
 _MOST_PARTS = 8
 """Parts of the image that are loaded one by one."""
@@ -47,13 +48,25 @@ def choose(node: Mac, layout: Layout) -> list[PoolPlan]:
         whole = words * layout.features[node.output].feature.bits % source.feature.bits == 0      # a PE row gives whole words
         for count in range(1, _MOST_PARTS + 1) if whole else ():
             plan = PoolPlan(words, _parts(source, count))
-            if words * max(end - first for first, end in plan.parts) <= Banks(config).a_words:
+            fits = words * max(end - first for first, end in plan.parts) <= Banks(config).a_words
+            if fits and _bounded(node, plan, source.feature, config):
                 plans.append(replace(plan, cost=_cost(node, plan, layout)))
         words *= 2
     if not plans:
         raise CompileError(f"`{node.name}`: no global pooling: no way to give each PE row whole words of a pixel of {source.pixel_words} "
                            "fits the A banks")
     return sorted(plans, key=lambda plan: plan.cost.key)
+
+
+def _bounded(node: Mac, plan: PoolPlan, source: Feature, config: ArrayConfig) -> bool:
+    """Whether the preflight's bound, which looks at the weight only where it must, stays within an accumulator's lane."""
+    most = max(map(abs, element_range(source.bits, source.signed)))
+    widest, weight = max(map(abs, element_range(source.bits, node.terms[0].weight_signed))), abs(int(node.terms[0].weight.flat[0]))
+    limit, bound = (1 << (config.acc_bits * source.bits // 16 - 1)) - 1, 0
+    for first, end in plan.parts:
+        loose, exact = (bound + (end - first) * most * factor for factor in (widest, weight))
+        bound = loose if loose <= limit else exact
+    return bound <= limit
 
 
 def _contiguous(source) -> bool:

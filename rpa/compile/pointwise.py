@@ -68,14 +68,14 @@ class Table(PixelKernel):
         return (self.pieces.constant, 1 << 30, 30)
 
     def runs(self, place: Place) -> tuple[Command, ...]:
-        common = self.common(place, asigned=self.signed)
-        bring = {**common, **self.pixel_loop(place, 0, 2), "ex.n2": 1}
-        compute = {**common, "ex.n0": 3, "ex.ws0": 1, "ex.n1": len(self.pieces.slope), "ex.ws1": 3, "ex.ss0": 1,
-                   "ex.sbase": FIRST_SLOT + self.cycle.slots, "ex.aen": 0, "ex.red": 0b10}
-        commands = []
+        """Two runs for every pixel, which differ in as few registers as can be: loops 0 and 1 bring the words, 3 and 4 are steps and pieces."""
+        shared = {**self.common(place, asigned=self.signed), **self.pixel_loop(place, 0, 2), "ex.n2": 1, "ex.ws3": 1, "ex.ss3": 1, "ex.ws4": 3,
+                  "ex.red": 0b010000}
+        compute = {"ex.n0": 1, "ex.n1": 1, "ex.n3": 3, "ex.n4": len(self.pieces.slope), "ex.sbase": FIRST_SLOT + self.cycle.slots, "ex.aen": 0}
+        pitch, commands = place.tiles[0][0].pixel_pitch, []
         for pixel in range(self.blocks.pixels):
-            commands.append(Command(f"run {place.bank}", {**bring, "ex.abase": bring["ex.abase"] + pixel * place.tiles[0][0].pixel_pitch}))
-            commands.append(Command(f"run {place.bank}", {**compute, "ex.cbase": pixel}))
+            bring = {**shared, "ex.abase": shared["ex.abase"] + pixel * pitch, "ex.cbase": pixel}
+            commands += [Command(f"run {place.bank}", bring), Command(f"run {place.bank}", {**bring, **compute})]
         return tuple(commands)
 
 

@@ -26,6 +26,8 @@ from rpa.compile.tiling import origins
 from rpa.compile.words import ONE, Group, Sink, Tile, channel_words, channels_of, groups_of, load_tile, region, tile_of
 
 _CHUNKINGS = 3
+_STAGE_COST = 8
+"""Cycles that a stage less is worth: less code where the cuts do not repeat evenly."""
 _PIXEL_SLACK = 16
 """Words behind a tile that shifting reads for nothing."""
 
@@ -229,4 +231,4 @@ def cheapest(make, output: Placed, layout: Layout, name: str) -> list[Blocks]:
             found.append(replace(blocks, cost=cost_of(kernel.nest(), layout.config)))
     if not found:
         raise CompileError(f"`{name}`: no part of a row of `{output.feature.name}` fits the banks; use deeper A banks")
-    return sorted(found, key=lambda blocks: blocks.cost.key)
+    return sorted(found, key=lambda blocks: blocks.cost.key[0] + _STAGE_COST * len(blocks.chunks) * len(blocks.tiles))

@@ -24,7 +24,7 @@ BACKENDS = ("fast", "step")
 
 def machine(name: str) -> ArrayConfig:
     """A preset with room for every test: sizes of banks and array stay."""
-    return replace(ArrayConfig.preset(name), imem_words=1 << 14, mem_bytes=1 << 22)
+    return replace(ArrayConfig.preset(name), imem_words=1 << 15, mem_bytes=1 << 22)
 
 
 def random_values(feature: Feature, seed: int = 0) -> np.ndarray:
