@@ -178,5 +178,5 @@ def softmax(ctx: Lowering, node: RawNode) -> Tensor:
         raise NetError(f"axis is {axis}, must be {-len(x.dims)}..{len(x.dims) - 1}")
     axis %= len(x.dims)
     axes = (axis,) if ctx.opset >= 13 else tuple(range(axis, len(x.dims)))
-    ctx.host[node.outputs[0]] = HostStep(op="softmax", source=x.name, attributes={"axes": axes})
+    ctx.host[ctx.last[node.outputs[0]]] = HostStep(op="softmax", source=x.name, attributes={"axes": axes})
     return x

@@ -70,8 +70,8 @@ class Lowering:
     """What the host computes last, by name of the model's output."""
     sources: dict[str, Tensor] = field(default_factory=dict)
     """The model's inputs, under their own names and those of what was quantized from them."""
-    last: frozenset[str] = frozenset()
-    """Names of the model's outputs that no node reads."""
+    last: dict[str, str] = field(default_factory=dict)
+    """Names that no node reads but to hand them on unchanged, and which of the model's outputs they are."""
     taken: dict[str, int] = field(default_factory=dict)
     """Names of activations, initializers and nodes, with how often a number was put behind."""
     batches: frozenset[int] = frozenset()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -30,17 +30,19 @@ HANDLER_MODULES = (lower_arithmetic, lower_linear, lower_pool, lower_quantized, 
 REFUSALS_SHOWN = 50
 
 
-def load_onnx(source: str | os.PathLike[str] | bytes | onnx.ModelProto, *, constants: Mapping[str, np.ndarray] | None = None) -> Graph:
+def load_onnx(source: str | os.PathLike[str] | bytes | onnx.ModelProto, *, constants: Mapping[str, np.ndarray] | None = None,
+              shapes: Mapping[str, Sequence[int]] | None = None) -> Graph:
     """The normalised float graph of an ONNX model.
 
     source: a path, the bytes of a file, or a model. The batch, whatever the file says it is, is taken as 1: the array computes one
-    image at a time. constants: inputs of the model whose values are fixed.
+    image at a time. constants: inputs of the model whose values are fixed. shapes: shapes of inputs, batch included, that the file leaves
+    open in part.
     Raises NetError, which names the file and every node that cannot be translated, with the reason. The file is not trusted: see
     `rpa.net.onnx_file`.
     """
     what = os.fspath(source) if isinstance(source, str | os.PathLike) else "the model"
     model = read_model(source)
-    raw = raw_graph(model, constants or {}, what)  # before the checker, as its own messages name nodes
+    raw = raw_graph(model, constants or {}, shapes or {}, what)  # before the checker, as its own messages name nodes
     check_model(model, what)
     if not raw.inputs:
         raise NetError(f"{what}: has no input")
@@ -56,9 +58,8 @@ def load_onnx(source: str | os.PathLike[str] | bytes | onnx.ModelProto, *, const
 
 
 def _translated(raw: RawGraph, layouts: Mapping[str, tuple[Layout, Shape]], what: str) -> Graph:
-    read = {name for node in raw.nodes for name in node.inputs}
     ctx = Lowering(opset=raw.opset, values={name: Constant(values) for name, values in raw.constants.items()},
-                   batches=frozenset(value.batch for value in raw.inputs), last=frozenset(raw.outputs) - read)
+                   batches=frozenset(value.batch for value in raw.inputs), last=_last(raw))
     for value in raw.inputs:
         _declare(ctx, value, layouts.get(value.name), what)
     faults: list[str] = []
@@ -70,6 +71,19 @@ def _translated(raw: RawGraph, layouts: Mapping[str, tuple[Layout, Shape]], what
         more = f"\n  and {len(faults) - REFUSALS_SHOWN} more" if len(faults) > REFUSALS_SHOWN else ""
         raise NetError(f"{what}: {len(faults)} of {len(raw.nodes)} nodes cannot be translated:\n  " + "\n  ".join(faults[:REFUSALS_SHOWN]) + more)
     return _finished(ctx, raw, what)
+
+
+def _last(raw: RawGraph) -> dict[str, str]:
+    """See `Lowering.last`."""
+    readers: dict[str, list[RawNode]] = {}
+    for node in raw.nodes:
+        for name in node.inputs:
+            readers.setdefault(name, []).append(node)
+    found = {name: name for name in raw.outputs if name not in readers}
+    for node in reversed(raw.nodes):
+        if node.op in ("Identity", "Dropout") and node.outputs[0] in found and readers[node.inputs[0]] == [node]:
+            found[node.inputs[0]] = found[node.outputs[0]]
+    return found
 
 
 def _declare(ctx: Lowering, value: RawInput, placed: tuple[Layout, Shape] | None, what: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
@@ -65,28 +65,41 @@ def to_array(tensor: onnx.TensorProto) -> np.ndarray:
     return array
 
 
-def raw_graph(model: onnx.ModelProto, constants: Mapping[str, np.ndarray], what: str) -> RawGraph:
-    """The graph of a checked model; inputs named in `constants` have these values and are no inputs any more."""
+def raw_graph(model: onnx.ModelProto, constants: Mapping[str, np.ndarray], shapes: Mapping[str, Sequence[int]], what: str) -> RawGraph:
+    """The graph of a model; inputs named in `constants` have these values and are no inputs any more, those in `shapes` have these shapes."""
     graph = model.graph
     values = {tensor.name: to_array(tensor) for tensor in graph.initializer}
     values.update(constants)
     if graph.sparse_initializer:
         raise NetError(f"{what}: has sparse initializers, must have dense ones")
-    inputs = tuple(_input(value, what) for value in graph.input if value.name not in values)
+    strange = [name for name in (*constants, *shapes) if name not in {value.name for value in graph.input}]
+    if strange:
+        raise NetError(f"{what}: has no input `{strange[0]}`, must be one of {', '.join(value.name for value in graph.input)}")
+    inputs = tuple(_input(value, shapes.get(value.name), what) for value in graph.input if value.name not in values)
     nodes = _sorted([_node(node, index, what) for index, node in enumerate(graph.node)], {*values, *(value.name for value in inputs)}, what)
     return RawGraph(name=graph.name or "network", opset=opset_of(model, what), nodes=tuple(nodes), inputs=inputs,
                     outputs=tuple(value.name for value in graph.output), constants=values)
 
 
-def _input(value: onnx.ValueInfoProto, what: str) -> RawInput:
+def _sizes(value: onnx.ValueInfoProto, given: Sequence[int] | None, what: str) -> list[int]:
+    """The shape of an input as the file or the user fixes it; a batch that both leave open is 0."""
+    dims = value.type.tensor_type.shape.dim
+    sizes = [dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else 0 for dim in dims]
+    shown = ", ".join(str(dim.dim_value) if dim.HasField("dim_value") else dim.dim_param or "?" for dim in dims)
+    if given is not None:
+        if len(given) != len(sizes) or any(size and size != own for index, (size, own) in enumerate(zip(sizes, given, strict=True)) if index):
+            raise NetError(f"{what}: input `{value.name}` has shape ({shown}), cannot be {tuple(given)}")
+        sizes = [int(size) for size in given]
+    if any(size < 1 for size in sizes[1:]) or any(dim.HasField("dim_value") and dim.dim_value == 0 for dim in dims):
+        raise NetError(f"{what}: input `{value.name}` has shape ({shown}), must be fixed but for the batch; give its shape or export it with one")
+    return sizes
+
+
+def _input(value: onnx.ValueInfoProto, given: Sequence[int] | None, what: str) -> RawInput:
     kind = value.type.tensor_type
     if not value.type.HasField("tensor_type") or not kind.HasField("shape"):
         raise NetError(f"{what}: input `{value.name}` is not a tensor with a shape")
-    sizes = [dim.dim_value if dim.HasField("dim_value") else 0 for dim in kind.shape.dim]
-    open_ones = [dim.dim_param or "?" for dim in kind.shape.dim[1:] if not dim.HasField("dim_value")]
-    if open_ones or any(size < 1 for size in sizes[1:]) or (sizes and sizes[0] < 0):
-        shown = ", ".join(str(dim.dim_value) if dim.HasField("dim_value") else dim.dim_param or "?" for dim in kind.shape.dim)
-        raise NetError(f"{what}: input `{value.name}` has shape ({shown}), must be fixed but for the batch; export it with fixed sizes")
+    sizes = _sizes(value, given, what)
     if len(sizes) == 1 and sizes[0] < 1:
         raise NetError(f"{what}: input `{value.name}` has one open dimension, must be fixed")
     shape = (1, *sizes[1:]) if len(sizes) > 1 else tuple(sizes)

@@ -12,6 +12,7 @@ from rpa.net.graph import CLIPPED, Node, QuantizedArray
 from rpa.net.views import Shape
 
 _ZEROS = (0, 0, 0, 0)
+_SIXTH = float(np.float32(1 / 6))
 
 
 class Draft:
@@ -210,6 +211,34 @@ def fuse_swish(draft: Draft) -> bool:
     return changed
 
 
+def fuse_hard_swish(draft: Draft) -> bool:
+    """x * clip(x + 3, 0, 6) / 6, as several exporters write it."""
+    changed = False
+    for node in draft.each():
+        if node.op != "Mul" or node.attributes["clip"] is not None:
+            continue
+        last = draft.only_reader(node.output)
+        for x, gate in (node.inputs, node.inputs[::-1]):
+            made = draft.writers.get(gate)
+            if made is None or last is None or made.inputs[0] != x or draft.only_reader(gate) is not node or not is_affine(made, draft):
+                continue
+            if _numbers(made, draft) == (1.0, 3.0, (0.0, 6.0)) and is_affine(last, draft) and _numbers(last, draft) == (_SIXTH, 0.0, None):
+                draft.swap({made.name: None, node.name: None, last.name: replace(last, op="HardSwish", inputs=(x,), attributes={})})
+                changed = True
+                break
+    return changed
+
+
+def _numbers(node: Node, draft: Draft) -> tuple[float, float, object] | None:
+    """Scale, shift and clip of an affine node that treats all channels alike and pads nothing."""
+    if node.attributes["pads"] != _ZEROS:
+        return None
+    scale, shift = (draft.initializers[name].reshape(-1) for name in node.inputs[1:3])
+    if (scale != scale[0]).any() or (shift != shift[0]).any():
+        return None
+    return float(scale[0]), float(shift[0]), node.attributes["clip"]
+
+
 def fuse_quant(draft: Draft) -> bool:
     """A narrower range behind the same quantization."""
     changed = False
@@ -232,7 +261,7 @@ def drop_dead(draft: Draft) -> bool:
     return False
 
 
-PASSES: tuple[Callable[[Draft], bool], ...] = (drop_dead, fold_affine, fold_pad, fuse_clip, fuse_swish, fuse_quant, fold_before)
+PASSES: tuple[Callable[[Draft], bool], ...] = (drop_dead, fold_affine, fold_pad, fuse_clip, fuse_swish, fuse_hard_swish, fuse_quant, fold_before)
 
 
 def normalise(draft: Draft) -> None:

@@ -163,6 +163,37 @@ def test_softmax_must_be_last():
         load_onnx(b.model((6,), x))
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_hard_swish_in_pieces(shared):
+    """x * clip(x + 3, 0, 6) / 6; what is read elsewhere as well stays."""
+    b = Builder(13)
+    x = b.conv("x", 4, (3, 3), 2)
+    gate = b.add("Clip", b.add("Add", x, b.keep("three", np.float32(3))), b.keep("zero", np.float32(0)), b.keep("six", np.float32(6)))
+    y = b.add("Div", b.add("Mul", x, gate), "six")
+    graph = check(b.model((2, 6, 6), b.add("Add", y, gate) if shared else y), (2, 6, 6))
+    assert ops(graph) == (["Conv", "Conv", "Mul", "Conv", "Add"] if shared else ["Conv", "HardSwish"])
+
+
+def test_softmax_may_be_handed_on():
+    b = Builder(14)
+    graph = check(b.model((6,), b.add("Identity", b.add("Softmax", b.gemm("x", 4, 6)))), (6,), count=3)
+    assert [(step.op, step.source, step.attributes) for step in graph.host] == [("softmax", graph.outputs[0], {"axes": (1,)})]
+
+
+def test_open_sizes_can_be_given():
+    b = Builder(15)
+    y = b.conv("x", 4, (3, 3), 2)
+    the_model = b.model((2, "height", "width"), y)
+    with pytest.raises(NetError, match=r"input `x` has shape \(n, 2, height, width\), must be fixed but for the batch; give its shape"):
+        load_onnx(the_model)
+    assert load_onnx(the_model, shapes={"x": (1, 2, 9, 7)}).shapes["x"] == (2, 9, 7)
+    for shape, message in (((1, 3, 9, 7), r"input `x` has shape \(n, 2, height, width\), cannot be \(1, 3, 9, 7\)"), ((2, 9), "cannot be")):
+        with pytest.raises(NetError, match=message):
+            load_onnx(the_model, shapes={"x": shape})
+    with pytest.raises(NetError, match="has no input `z`, must be one of x"):
+        load_onnx(the_model, shapes={"z": (1,)})
+
+
 def test_inputs_can_be_given_as_constants():
     kind = TensorProto.FLOAT
     the_model = model([helper.make_node("MatMul", ["x", "w"], ["y"])], {"x": (kind, [1, 3]), "w": (kind, [3, 2])}, {"y": (kind, [1, 2])})

@@ -198,6 +198,31 @@ def test_qonnx(bits, signed, narrow):
     assert np.array_equal(next(iter(mine.values())), next(iter(expected.values()))) and len(np.unique(list(mine.values()))) > 1
 
 
+def test_narrow_ranges_in_int8():
+    """4-bit numbers as QuantizeLinear to int8, Clip, DequantizeLinear: what Brevitas exports as QCDQ; weights quantized in the graph."""
+    b = Builder(9)
+
+    def narrow(x, scale, low, high):
+        at = len(b.nodes)
+        names = (b.keep(f"s{at}", np.float32(scale)), b.keep(f"z{at}", np.int8(0)))
+        limits = (b.keep(f"l{at}", np.int8(low)), b.keep(f"h{at}", np.int8(high)))
+        return b.add("DequantizeLinear", b.add("Clip", b.add("QuantizeLinear", x, *names), *limits), *names)
+
+    weight = narrow(b.keep("w", b.rng.normal(0, 0.4, (6, 3, 3, 3)).astype(np.float32)), 0.125, -7, 7)
+    y = narrow(b.add("Conv", narrow("x", 0.25, -8, 7), weight, pads=[1] * 4), 0.5, -8, 7)
+    the_model = b.model((3, 8, 8), y)
+    x = np.random.default_rng(3).normal(0, 1, (9, 3, 8, 8)).astype(np.float32)
+    graph = load_onnx(the_model)
+    net = to_integer(graph)
+    (mac,) = net.nodes
+    source, out = net.features["x"], net.features[net.outputs[0]]
+    assert (source.low, source.high, out.low, out.high) == (-8, 7, -8, 7) and mac.terms[0].weight_bits == 4
+    assert set(np.unique(mac.terms[0].weight)) == set(range(-7, 8))
+    mine = next(iter(arrays_of(graph, net, run_many(net, features_of(graph, net, {"x": x}))).values()))
+    theirs = next(iter(run(the_model, {"x": x}).values()))
+    assert np.array_equal(mine, theirs) and len(np.unique(theirs)) == 16
+
+
 def test_integer_inputs_and_outputs():
     """A model of QLinearConv alone: int8 in, int8 out, as onnxruntime computes it."""
     rng = np.random.default_rng(7)
