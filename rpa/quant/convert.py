@@ -14,6 +14,7 @@ from rpa.net.integer import CONTAINERS, Concat, Feature, HostStep, IntNet, Looku
 from rpa.net.integer import Node as IntNode
 from rpa.net.scalar import scalar_function
 from rpa.quant.blocks import Block, MacBlock, NodeBlock
+from rpa.quant.compensate import Moments
 from rpa.quant.formats import LOOKUP_BITS, assign_formats
 from rpa.quant.fuse import LOOKUPS, fuse, identity_part
 from rpa.quant.mac import Built, build_mac
@@ -41,11 +42,12 @@ class Converted:
     """What was decided that a user may want to know."""
 
 
-def convert(graph: Graph, observed: Mapping[str, Observed], table: WidthTable, options: Options) -> Converted:
+def convert(graph: Graph, observed: Mapping[str, Observed], table: WidthTable, options: Options, moments: Moments | None = None) -> Converted:
     """The integer network of a graph.
 
-    observed: statistics of every activation of the graph (`rpa.quant.calibrate`). Raises QuantError for operators without an integer form,
-    for layers in the table that do not exist, and for accumulators that could overflow.
+    observed: statistics of every activation of the graph (`rpa.quant.calibrate`). moments: what `compensated` rounding needs.
+    Raises QuantError for operators without an integer form, for layers in the table that do not exist, and for accumulators that could
+    overflow.
     """
     blocks = fuse(graph)
     table.check(layers_of(blocks))
@@ -61,7 +63,7 @@ def convert(graph: Graph, observed: Mapping[str, Observed], table: WidthTable, o
     built: dict[str, Built] = {}
     for block in blocks:
         if isinstance(block, MacBlock):
-            built[block.name] = build_mac(block, formats, observed, table, options)
+            built[block.name] = build_mac(block, formats, observed, table, options, moments)
             formats[block.output] = formats[block.output].clipped(block.clip)
             nodes.append(built[block.name].mac)
         else:

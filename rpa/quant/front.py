@@ -11,6 +11,7 @@ import numpy as np
 from rpa.net.graph import Graph
 from rpa.net.integer import IntNet
 from rpa.quant.calibrate import calibrate, checked_images
+from rpa.quant.compensate import Moments, patch_moments
 from rpa.quant.convert import Converted, convert, layers_of
 from rpa.quant.fuse import fuse
 from rpa.quant.options import Options
@@ -58,6 +59,7 @@ class Calibrated:
         self.blocks = fuse(graph)
         self.images = checked_images(graph, calibration)
         self.observed: dict[str, Observed] = calibrate(graph, self.blocks, self.images)
+        self._moments: Moments | None = None
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -65,7 +67,10 @@ class Calibrated:
         return layers_of(self.blocks)
 
     def convert(self, widths: str | int | Path | Width | WidthTable, options: Options) -> Converted:
-        return convert(self.graph, self.observed, parse_widths(widths), options)
+        """The integer network alone."""
+        if options.weight_rounding == "compensated" and self._moments is None:
+            self._moments = patch_moments(self.graph, self.blocks, self.images)
+        return convert(self.graph, self.observed, parse_widths(widths), options, self._moments)
 
     def quantize(self, widths: str | int | Path | Width | WidthTable = "8", options: Options | None = None) -> Quantized:
         """The integer network and its report."""

@@ -44,6 +44,8 @@ def refuse_unsupported(graph: Graph) -> None:
     for node in graph.nodes:
         if node.op == "AveragePool" and any(_pads(node)) and not node.attributes["count_include_pad"]:
             faults.append(f"`{node.name}`: AveragePool divides by fewer at its edges; export it with count_include_pad = 1 or without padding")
+        if node.op == "Quant":
+            faults.append(f"`{node.name}`: the model is quantized already; its integers are taken as they are by `rpa.net.qdq`")
     if faults:
         raise QuantError("\n".join(faults))
 

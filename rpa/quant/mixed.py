@@ -17,7 +17,6 @@ import numpy as np
 from rpa.net.float_run import run_float
 from rpa.net.graph import Graph
 from rpa.quant.calibrate import checked_images
-from rpa.quant.convert import convert
 from rpa.quant.errors import QuantError
 from rpa.quant.front import Calibrated, Images
 from rpa.quant.fuse import WEIGHTED
@@ -91,7 +90,7 @@ class _Measured:
         table = self.table(assignment)
         key = tuple(table.layers.items())
         if key not in self.known:
-            converted = convert(self._calibrated.graph, self._calibrated.observed, table, self._options)
+            converted = self._calibrated.convert(table, self._options)
             self.known[key] = compare(self._calibrated.graph, converted, self._images, self._labels, self._floats)
         return self.known[key]
 

@@ -18,7 +18,7 @@ SHORTCUTS = ("auto", "joint", "separate")
 class Options:
     """How a network is quantized. Raises QuantError for a value that does not exist."""
 
-    method: str = "kl"
+    method: str = "mse"
     """How activations are clipped: kl, mse, percentile or minmax."""
     percentile: float = PERCENTILE
     asymmetric: bool = False
@@ -30,7 +30,7 @@ class Options:
     power_of_two: bool = False
     """All scales are powers of two: fixed-width numbers with a binary point."""
     weight_rounding: str = "nearest"
-    """nearest, or stochastic as published."""
+    """nearest, stochastic as published, or compensated: slower, and the best at 4 bits and below."""
     rounding: str = "half_even"
     """How the array rounds when it requantizes: a name in `isa.table.ROUNDINGS`."""
     bias_correction: bool = True

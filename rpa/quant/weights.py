@@ -13,10 +13,12 @@ import numpy as np
 
 from rpa.arch.numerics import element_range
 from rpa.net.integer import CONTAINERS
+from rpa.quant.compensate import compensated
 from rpa.quant.errors import QuantError
 
-ROUNDINGS = ("nearest", "stochastic")
-"""nearest: ties to even. stochastic: up with the probability of the fraction, so that the mean error is zero; the published truncation."""
+ROUNDINGS = ("nearest", "stochastic", "compensated")
+"""nearest: ties to even. stochastic: up with the probability of the fraction, so that the mean error is zero; the published
+truncation. compensated: one after the other, each making up for those before it (`rpa.quant.compensate`)."""
 _SAMPLED = 1024
 """Weights of a channel that are looked at, at most, when its scale is chosen."""
 
@@ -46,16 +48,21 @@ def integer_limits(weight: np.ndarray, step: np.ndarray, bits: int, asymmetric: 
 
 
 def to_integers(weight: np.ndarray, step: np.ndarray, bits: int, *, asymmetric: bool = False, rounding: str = "nearest",
-                generator: np.random.Generator | None = None) -> np.ndarray:
-    """Integers (M, ...) of weights (M, ...) for steps (M,), all positive; int64. QuantError for an unknown rounding."""
+                generator: np.random.Generator | None = None, moments: np.ndarray | None = None) -> np.ndarray:
+    """Integers (M, ...) of weights (M, ...) for steps (M,), all positive; int64. QuantError for an unknown rounding.
+
+    moments: what `compensated` needs; without it that is `nearest`.
+    """
     if rounding not in ROUNDINGS:
         raise QuantError(f"weight rounding is {rounding!r}, must be one of {', '.join(ROUNDINGS)}")
     shape = (-1, *(1,) * (weight.ndim - 1))
-    low, high = (limit.reshape(shape) for limit in integer_limits(weight, step, bits, asymmetric))
+    low, high = integer_limits(weight, step, bits, asymmetric)
+    if rounding == "compensated" and moments is not None:
+        return compensated(weight, step, low, high, moments)
     scaled = weight / step.reshape(shape)
     if rounding == "stochastic":
         scaled = np.floor(scaled + (generator or np.random.default_rng(0)).random(scaled.shape))
-    return np.clip(np.rint(scaled), low, high).astype(np.int64)
+    return np.clip(np.rint(scaled), low.reshape(shape), high.reshape(shape)).astype(np.int64)
 
 
 def sampled(weight: np.ndarray, importance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
