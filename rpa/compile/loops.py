@@ -25,6 +25,8 @@ LEAST_SAVING = 8
 """Commands that a loop must save: below that its own instructions are not worth it."""
 LEAST_COUNT = 3
 """Two items of the same shape are always an arithmetic progression, so they prove nothing."""
+PAIR_SAVING = 40
+"""Commands from which on a loop of two turns is worth the core registers that hold whatever differs between them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,6 +153,17 @@ class LoopFinder:
                 nodes[start:start + count * period] = [loop]
                 shapes[start:start + count * period] = [loop.shape if keys is None else self.shapes.number("keyed", loop.shape, shapes[start])]
             marked, period = marks(nodes), 1
+        return self.pairs(nodes) if keys is None else nodes
+
+    def pairs(self, nodes: list[Node]) -> list[Node]:
+        """Replace what stands twice by loops of two turns, long stretches first: any two values are in progression."""
+        for period in range(min(LONGEST_PERIOD, len(nodes) // 2), 0, -1):
+            start = 0
+            while start + 2 * period <= len(nodes):
+                body, again = nodes[start:start + period], nodes[start + period:start + 2 * period]
+                if sum(node.commands for node in body) >= PAIR_SAVING and [node.shape for node in body] == [node.shape for node in again]:
+                    nodes[start:start + 2 * period] = [self.loop(nodes, start, period, 2)]
+                start += 1
         return nodes
 
     def loop(self, nodes: list[Node], start: int, period: int, count: int) -> Loop:

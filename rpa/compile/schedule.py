@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,19 +29,26 @@ def schedule(layers: Sequence[Nest]) -> Nest:
     return Nest("", (Nest("both halves of every buffer are empty", empty), *items))
 
 
-def _needed_blocks(layers: Sequence[Nest]) -> list[list[int]]:
-    """For every load of every stage the block whose store must be over before it, -1 for none.
+class _Need(NamedTuple):
+    """The last block that a load depends on, and the block that it waits for; -1 for none.
 
     What blocks long before a layer wrote counts as written by one of the last: then few stores need a token.
     """
+
+    last: int
+    waits: int
+
+
+def _needed_blocks(layers: Sequence[Nest]) -> list[list[_Need]]:
+    """What every load of every stage needs."""
     writers = _Writers()
-    needs: list[list[int]] = []
+    needs: list[list[_Need]] = []
     blocks = 0
     for layer in layers:
         least = blocks - 1 - LAG
         for stage in stages_of(layer):
             wanted = (writers.last(load.reads) for load in stage.loads)
-            needs.append([max(block, least) if block >= 0 else -1 for block in wanted])
+            needs.append([_Need(block, max(block, least) if block >= 0 else -1) for block in wanted])
             if stage.results is not None:
                 writers.add(stage.results.writes, blocks)
                 blocks += 1
@@ -81,7 +89,7 @@ class _Writers:
 class _Walker:
     """Turns stages into commands with tokens, in order."""
 
-    def __init__(self, constants: Iterator[list[Command]], needs: list[list[int]]) -> None:
+    def __init__(self, constants: Iterator[list[Command]], needs: list[list[_Need]]) -> None:
         self._constants = constants
         self._needs = iter(needs)
         self._signalling = set(_waited_for(needs))
@@ -112,8 +120,8 @@ class _Walker:
         loads = next(self._constants) or []
         for need, load in _in_turn(next(self._needs), stage.loads):
             commands = list(load.commands)
-            if need > self._stored:
-                self._stored = need
+            if need.waits > self._stored:
+                self._stored = need.waits
                 commands[0] = replace(commands[0], wait=("st",))
             loads = loads + commands
         loads = loads or [Command("sync ld")]
@@ -133,16 +141,16 @@ class _Walker:
                 yield item
 
 
-def _in_turn(needs: list[int], loads: Sequence[Load]) -> list[tuple[int, Load]]:
+def _in_turn(needs: list[_Need], loads: Sequence[Load]) -> list[tuple[_Need, Load]]:
     """Loads with what they need, the earliest need first."""
     return sorted(zip(needs, loads, strict=True), key=lambda pair: pair[0])
 
 
-def _waited_for(needs: list[list[int]]) -> Iterator[int]:
+def _waited_for(needs: list[list[_Need]]) -> Iterator[int]:
     """Blocks whose store some load is the first to wait for."""
     stored = -1
     for stage in needs:
         for need in sorted(stage):
-            if need > stored:
-                yield need
-                stored = need
+            if need.waits > stored:
+                yield need.waits
+                stored = need.waits
