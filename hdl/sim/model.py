@@ -18,7 +18,7 @@ DRIVER = Path(__file__).with_name("driver.cpp")
 HANG_MARGIN = 64
 """Cycles past the limit after which the driver gives the machine up: it must have stopped by itself."""
 WRITE_FIELDS = 2
-MERGE_FROM = 32
+MERGE_FROM = 20
 """PEs from which on equal instances are compiled once."""
 _FLAGS = ("-O3", "--x-initial", "0", "-Wno-fatal", *(f"-Wno-{name}" for name in WAIVERS), "-CFLAGS", "-fno-strict-aliasing")
 _MERGE = ("-fno-gate", "-fno-dfg-scoped")
