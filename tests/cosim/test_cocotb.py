@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from cocotb_tools.runner import VerilatorControlFile, get_results, get_runner
 
+from hdl.sim.model import control_file, make_variables, verilator_flags
 from hdl.sim.verilator import cache_folder, environment
-from hdl.verilog import TOP_NAME, WAIVERS, ports, to_verilog
+from hdl.verilog import TOP_NAME, ports, to_verilog
 from isa.program import Program
 from rpa.arch.config import ArrayConfig
 from rpa.arch.memory import build_memory
@@ -23,9 +24,10 @@ from tests.cosim.builds import digest_of, locked
 
 MAX_CYCLES = 20_000
 RANDOM_SEEDS = range(4)
+EVERYTHING = [*KERNELS, *(f"random-{seed}" for seed in RANDOM_SEEDS)]
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = [pytest.param(preset, name, id=f"{name}-{preset}", marks=pytest.mark.xdist_group(f"cocotb-{preset}"))
-        for preset in ("tiny", "small") for name in (*KERNELS, *(f"random-{seed}" for seed in RANDOM_SEEDS))]
+        for preset, names in (("tiny", EVERYTHING), ("small", EVERYTHING), ("default", ["conv1x1"])) for name in names]
 
 pytestmark = [pytest.mark.rtl, pytest.mark.usefixtures("verilator")]
 
@@ -35,17 +37,17 @@ def built(preset: str):
     """A runner and the folder of its simulator, which is built once and kept by a hash of Verilog and port list."""
     config = ArrayConfig.preset(preset)
     text = to_verilog(config, debug=True)
-    public = "".join(f'public_flat_rw -module "{TOP_NAME}" -var "{name}"\n' for _, name, _ in ports(config, debug=True))
-    folder = cache_folder() / "cocotb" / digest_of(text, public)
+    control = control_file(text) + "".join(f'public_flat_rw -module "{TOP_NAME}" -var "{name}"\n' for _, name, _ in ports(config, debug=True))
+    folder = cache_folder() / "cocotb" / digest_of(text, control)
     runner = get_runner("verilator")
     finished = folder / "finished"
     with locked(folder):
         if finished.exists():
             return runner, folder / "build"
         (folder / "rpa.v").write_text(text)
-        (folder / "ports.vlt").write_text("`verilator_config\n" + public)
-        runner.build(sources=[VerilatorControlFile(folder / "ports.vlt"), folder / "rpa.v"], hdl_toplevel=TOP_NAME, build_dir=folder / "build",
-                     build_args=["--no-public-flat-rw", "-Wno-fatal", *(f"-Wno-{name}" for name in WAIVERS), "-CFLAGS", "-O1"],
+        (folder / "rpa.vlt").write_text(control)
+        runner.build(sources=[VerilatorControlFile(folder / "rpa.vlt"), folder / "rpa.v"], hdl_toplevel=TOP_NAME, build_dir=folder / "build",
+                     build_args=["--no-public-flat-rw", *verilator_flags(config)],
                      log_file=folder / "build.log")
         finished.touch()
     return runner, folder / "build"
@@ -67,6 +69,7 @@ def case_of(name: str, preset: str) -> tuple[Program, np.ndarray, int]:
 def test_in_cocotb(preset, name, tmp_path, monkeypatch):
     for variable, value in environment().items():
         monkeypatch.setenv(variable, value)
+    monkeypatch.setenv("MAKEFLAGS", f"{os.environ['MAKEFLAGS']} {make_variables(ArrayConfig.preset(preset))}")
     program, memory, limit = case_of(name, preset)
     expected = run_step(program, memory, max_cycles=limit, record=True)
     (tmp_path / "case.json").write_text(json.dumps({"config": program.config, "code": program.code, "max_cycles": limit}))
