@@ -15,8 +15,10 @@ ROUND_CODE = {row.name: row.code for row in ROUNDINGS}
 CONTEXT = {row.name: row for row in CONTEXT_FIELDS}
 ALL_LANES = 63
 ADDRESS_SPACE = 1 << 16
-MAC_SHARE = 0.45
-"""Share of contexts that multiply and accumulate."""
+MAC_SHARE, MACL_SHARE = 0.38, 0.1
+"""Shares of contexts that multiply and accumulate."""
+FILLED, NEAR = 64, 24
+"""Words of every bank that hold data from the start; words from the lowest possible base within which most bases lie."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +52,25 @@ def pow2s(limit: int) -> list[int]:
 
 
 def place(rng: Random, low: int, high: int, limit: int, align: int) -> int | None:
-    """Return an aligned base so that base+low .. base+high lie in 0..limit-1, at an edge now and then; None if there is none."""
+    """Return an aligned base so that base+low .. base+high lie in 0..limit-1: low, at an edge or anywhere; None if there is none."""
     first, last = math.ceil(-low / align), (limit - 1 - high) // align
     if first > last:
         return None
-    return align * rng.choice((first, last, *(rng.randint(first, last) for _ in range(4))))
+    near = min(last, first + NEAR // align)
+    return align * rng.choice((*(rng.randint(first, near) for _ in range(9)), rng.choice((first, last)), last, rng.randint(first, last)))
+
+
+def plain_product(rng: Random) -> int:
+    """Return the context word of `mac a, w` or `macl a, w`."""
+    name = rng.choice(("mac", "mac", "macl"))
+    values = {"op": next(r.code for r in PE_OPS if r.name == name), "y": next(r.code for r in PE_SOURCES if r.name == "w")}
+    return sum(CONTEXT[field].insert(value) for field, value in values.items())
 
 
 def context_word(rng: Random) -> int:
     """Return a random legal context word."""
-    row = next(r for r in PE_OPS if r.name == "mac") if rng.random() < MAC_SHARE else rng.choice(PE_OPS)
+    (name,) = rng.choices(("mac", "macl", None), (MAC_SHARE, MACL_SHARE, 1 - MAC_SHARE - MACL_SHARE))
+    row = rng.choice([r for r in PE_OPS if name in (None, r.name)])
     dests = PE_DESTS if row.writes == "result" else [r for r in PE_DESTS if r.name == "none"]
     sources = [r.code for r in PE_SOURCES]
     bus_first = rng.random() < 0.6
@@ -100,6 +111,14 @@ class Commands:
         units = self.rng.randint(4, 16)
         return Command("ld", "ld", {"dest": DEST_CODE[dest], "source": 0},
                        {"ld.addr": self.map.data, "ld.units": units, "ld.sstep": 2, "ld.dstep": 1})
+
+    def ld_operands(self, dest: str) -> Command:
+        """Fill the start of every bank from memory, each with data of its own."""
+        banks, unit = self.config.rows if dest == "a" else self.config.cols, self.config.bus_words
+        addr = self.map.data + 2 * unit * self.rng.randint(0, 500)
+        return Command("ld", "ld", {"dest": DEST_CODE[dest], "source": 0}, {
+            "ld.addr": addr, "ld.rows": banks, "ld.units": FILLED // unit, "ld.unit": unit, "ld.sstride": 2 * FILLED, "ld.sstep": 2 * unit,
+            "ld.dstep": unit, "ld.wstep": 1, "ld.wlen": 1})
 
     def ld_params(self, *, first: bool = False, half: int | None = None) -> Command:
         """Parameter entries into one half of the P banks (the upper half holds shifts that gemmlowp takes)."""
@@ -198,13 +217,13 @@ class Commands:
         rng, config = self.rng, self.config
         while True:
             ns = [rng.choice((1, 1, 1, 2, 2, 3, 4, 5, rng.randint(1, 20))) for _ in range(DIMS)]
-            if math.prod(ns) <= rng.choice((8, 30, 100)):
+            if math.prod(ns) <= rng.choice((8, 30, 100, 100)):
                 break
         abits, wbits = rng.choice(WIDTHS), rng.choice(WIDTHS)
         regs = {f"ex.n{d}": n for d, n in enumerate(ns)}
         regs |= {"ex.abits": abits, "ex.wbits": wbits, "ex.cbits": rng.choice([b for b in WIDTHS if b >= max(abits, wbits)]),
                  "ex.asigned": rng.randint(0, 1), "ex.wsigned": rng.randint(0, 1), "ex.aslice": rng.randint(0, 7), "ex.wslice": rng.randint(0, 7),
-                 "ex.cbase": rng.randrange(ACC_INDEX_COUNT), "ex.sbase": rng.randrange(64),
+                 "ex.cbase": rng.choice((0, rng.randrange(ACC_INDEX_COUNT))), "ex.sbase": rng.choice((0, 0, 1, 2, 3, rng.randrange(64))),
                  "ex.red": rng.choice((0, 1, 3, 63, rng.randrange(64))), "ex.keep": int(rng.random() < 0.2)}
         regs |= {f"ex.cs{d}": rng.choice((0, 0, 1, 1, -1, rng.randint(-16, 15))) for d in range(DIMS) if ns[d] > 1}
         if rng.random() < 0.5:
@@ -214,6 +233,14 @@ class Commands:
         if rng.random() < 0.3:
             regs |= {"ex.rows": rng.randint(1, config.rows + 1), "ex.cols": rng.randint(1, config.cols + 1)}
         return Command("ex", "run", {"bank": rng.randint(0, 1)}, regs)
+
+    def run_all(self, bank: int) -> Command:
+        """Four products into every accumulator of a bank with slot 0, from what :meth:`ld_operands` filled."""
+        abits, wbits = self.rng.choice(WIDTHS), self.rng.choice(WIDTHS)
+        return Command("ex", "run", {"bank": bank}, {
+            "ex.n0": FILLED // ACC_INDEX_COUNT, "ex.n1": ACC_INDEX_COUNT, "ex.as0": 1, "ex.as1": FILLED // ACC_INDEX_COUNT, "ex.ws0": 1,
+            "ex.ws1": self.rng.randint(0, 3), "ex.cs1": 1, "ex.red": 1, "ex.abits": abits, "ex.wbits": wbits, "ex.cbits": max(abits, wbits),
+            "ex.asigned": self.rng.randint(0, 1), "ex.wsigned": self.rng.randint(0, 1)})
 
     def _stream(self, regs: dict[str, int], ns: list[int], stream: str, depth: int) -> None:
         """Choose addresses and feeder reuse of the A or W stream."""
@@ -232,14 +259,14 @@ class Commands:
         if rng.random() < 0.5:
             regs |= {f"ex.{stream}u0": rng.randrange(8), f"ex.{stream}u1": rng.randrange(8)}
             regs[f"ex.{stream}slide"] = rng.choice((0, 1, 2, rng.randint(0, 8)))
-            regs[f"ex.{stream}hold"] = rng.choice((0, 0, 2, 1 << rng.randrange(DIMS), rng.randrange(64)))
+            regs[f"ex.{stream}hold"] = rng.choice((0, 0, 0, 2, 1 << rng.randrange(DIMS), rng.randrange(64)))
 
     # -- DR, ST ----------------------------------------------------------------------------------------------------
 
     def drain(self, bank: int | None = None) -> Command:
         """A drain with any rounding, lanes, width, or raw."""
         rng, config = self.rng, self.config
-        row0, acc0 = rng.randrange(config.rows), rng.randrange(ACC_INDEX_COUNT)
+        row0, acc0 = rng.randrange(config.rows), rng.choice((0, 0, rng.randrange(ACC_INDEX_COUNT)))
         rows, accs = rng.randint(1, config.rows - row0), rng.randint(1, min(6, ACC_INDEX_COUNT - acc0))
         lanes, bits, raw = rng.choice((1, 1, 2, 4, 8)), rng.choice(WIDTHS), int(rng.random() < 0.2)
         words = accs * 2 if raw else math.ceil(accs * lanes * bits / 16)
@@ -250,8 +277,8 @@ class Commands:
             base %= 40
         low, high = sorted((rng.randint(-(1 << 16), (1 << 16) - 1), rng.randint(-(1 << 16), (1 << 16) - 1)))
         regs = {"dr.row0": row0, "dr.rows": rows, "dr.acc0": acc0, "dr.accs": accs, "dr.lanes": lanes, "dr.base": base, "dr.pitch": pitch,
-                "dr.bits": bits, "dr.raw": raw, "dr.pre": rng.choice((0, 0, 1, 4, rng.randrange(32))),
-                "dr.zp": rng.choice((0, 3, -128, rng.randint(-(1 << 16), (1 << 16) - 1))), "dr.round": rng.choice(ROUNDINGS).code}
+                "dr.bits": bits, "dr.raw": raw, "dr.pre": rng.choice((0, 0, 1, 4, 10, 14, 18, rng.randrange(32))),
+                "dr.zp": rng.choice((0, 0, 3, -128, rng.randint(-(1 << 16), (1 << 16) - 1))), "dr.round": rng.choice(ROUNDINGS).code}
         if rng.random() < 0.5:
             regs |= {"dr.lo": low, "dr.hi": high}
         self._params(regs, accs, 1 if raw else lanes)

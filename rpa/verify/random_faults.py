@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from isa.table import CONTEXT_RESERVED, ENGINES, FAULTS, INSTRUCTIONS, LOOP_DEPTH, PE_REGISTERS, REGISTERS, TOKEN_MAX
+from isa.table import CONTEXT_RESERVED, COUNTERS, ENGINES, FAULTS, INSTRUCTIONS, LOOP_DEPTH, PE_REGISTERS, REGISTERS, TOKEN_MAX
 from rpa.arch.config import ArrayConfig
 from rpa.verify.lines import BY_NAME, Label, Line, load_word, op
 from rpa.verify.random_commands import DEST_CODE, Command, Commands, context_word
-from rpa.verify.random_sections import ENGINE, SCRATCH, set_register
+from rpa.verify.random_sections import ENGINE, SCRATCH, legal_value, set_register
 
 CAUSES = tuple(row.name for row in FAULTS)
 
@@ -26,21 +26,17 @@ def wild_lines(rng: Random, config: ArrayConfig) -> list[Line]:
         engine = rng.choice(ENGINES)
         for row in (r for r in REGISTERS if r.engine == engine.name):
             if rng.random() < 0.4:
-                lines += set_register(row.name, _wild_value(rng, row, config))
+                lines += set_register(row.name, legal_value(rng, row, config))
         name = {"ld": "ld", "ex": "run", "dr": "drain", "st": "st"}[engine.name]
         operands = {field.name: rng.randrange(2) for field in BY_NAME[name].fields if field.name not in ("wait", "signal")}
         lines.append(op(name, None, **operands, wait=0, signal=0))
     return lines
 
 
-def _wild_value(rng: Random, row, config: ArrayConfig) -> int:
-    """A value that `set` accepts: a choice, small, or anywhere in the range; counts of steps stay small."""
-    if row.choices:
-        return rng.choice([value for value in row.choices if row.accepts(value, config)])
-    low, high = row.limits(config)
-    counts = row.minimum == 1
-    value = rng.choice((row.reset, rng.randint(0, 5), rng.randint(0, 5), rng.randint(0, 3) if counts else rng.randint(low, high)))
-    return min(max(value, low), high)
+def _unused(rng: Random, used: set[int]) -> int:
+    """An 8-bit number that names nothing: anywhere, or one bit from a number that does."""
+    near = [index ^ 1 << bit for index in used for bit in range(8)]
+    return rng.choice([number for number in (*near, *range(256), 255) if number not in used])
 
 
 class _Faults:
@@ -59,13 +55,14 @@ class _Faults:
     def illegal_opcode(self) -> list[Line]:
         rng = self.rng
         known = {row.opcode for row in INSTRUCTIONS}
+        no_register = _unused(rng, {row.index for row in REGISTERS})
         row = rng.choice([r for r in INSTRUCTIONS if r.reserved_mask])
         reserved = [bit for bit in range(32) if row.reserved_mask >> bit & 1]
         words = (rng.choice([code for code in range(64) if code not in known]) << 26 | rng.getrandbits(26),
                  row.match | 1 << rng.choice(reserved),
-                 BY_NAME["set"].match | BY_NAME["set"].field("reg").insert(255),
-                 BY_NAME["setr"].match | BY_NAME["setr"].field("reg").insert(rng.choice((20, 31, 89, 113, 127, 141))),
-                 BY_NAME["rdctr"].match | BY_NAME["rdctr"].field("counter").insert(rng.choice((34, 63, 255))),
+                 BY_NAME["set"].match | BY_NAME["set"].field("reg").insert(no_register),
+                 BY_NAME["setr"].match | BY_NAME["setr"].field("reg").insert(no_register),
+                 BY_NAME["rdctr"].match | BY_NAME["rdctr"].field("counter").insert(_unused(rng, {row.index for row in COUNTERS})),
                  BY_NAME["ld"].match | BY_NAME["ld"].field("dest").insert(3),
                  BY_NAME["ld"].match | BY_NAME["ld"].field("source").insert(3))
         return [op("word", word=rng.choice(words))]
@@ -86,6 +83,7 @@ class _Faults:
         command = rng.choice((
             lambda: self._command(self.commands.ld_plain("a"), ld_pack=2),
             lambda: self._command(self.commands.run(), ex_cbits=2, ex_abits=rng.choice((2, 4)), ex_wbits=16),
+            lambda: self._command(self.commands.run(), ex_cbits=rng.choice((2, 4, 8)), ex_abits=16, ex_wbits=2),
             lambda: self._command(self.commands.drain(), dr_row0=31, dr_rows=2),
             lambda: self._command(self.commands.drain(), dr_acc0=15, dr_accs=2),
             lambda: [*self._command(self.commands.ld_plain("w"), st_bits=2), op("st", wait=0, signal=0)]))

@@ -14,14 +14,17 @@ from isa.program import Program
 from isa.table import COUNTERS, ENGINES, LOOP_DEPTH, PARAM_WORDS
 from rpa.arch.config import ArrayConfig
 from rpa.verify.lines import Label, Line, Op, op, to_program
-from rpa.verify.random_commands import Commands, MemoryMap, context_word
+from rpa.verify.random_commands import Commands, MemoryMap, context_word, plain_product
 from rpa.verify.random_faults import fault_lines, wild_lines
 from rpa.verify.random_sections import Sections
 
+EX = next(engine.code for engine in ENGINES if engine.name == "ex")
 LINK, COUNT_REGISTERS = 14, (13, 12)
 EPILOGUE_LINES = 8
 GENERAL = range(1, 12)
 """Registers that random arithmetic reads and writes."""
+EXTREMES = (0x0000, 0xFFFF, 0x8000, 0x7FFF, 0x0001, 0x8080, 0x7F7F, 0x8888, 0x7777, 0xAAAA, 0x5555)
+"""Words that are extreme at some width."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,19 +65,38 @@ class RandomProgram:
 
 
 def memory_image(seed: int, config: ArrayConfig) -> np.ndarray:
-    """Return the external memory of a random program: entries whose shifts are legal, then random data."""
+    """Return the external memory of a random program: entries whose shifts are legal, then random words, some of them extreme."""
     rng = np.random.default_rng(seed)
     memory = rng.integers(0, 256, config.mem_bytes, dtype=np.uint8)
+    data = memory.view("<u2")
+    extreme = rng.integers(0, len(data), len(data) // 8)
+    data[extreme] = rng.choice(np.array(EXTREMES, "<u2"), len(extreme))
     entries = MemoryMap(config.p_entries // 2).entries
-    words = memory[: 2 * entries * PARAM_WORDS * 2].view("<u2").reshape(2 * entries, PARAM_WORDS)
-    bias = rng.integers(-(1 << 47), 1 << 47, 2 * entries) >> rng.integers(0, 48, 2 * entries)
-    multiplier = rng.integers(0, 1 << 31, 2 * entries) >> rng.integers(0, 31, 2 * entries)
-    shift = np.concatenate([rng.integers(1, 63, entries), rng.integers(31, 63, entries)])
+    data[: 2 * entries * PARAM_WORDS] = _entries(rng, entries).ravel()
+    return memory
+
+
+def _entries(rng: np.random.Generator, entries: int) -> np.ndarray:
+    """Requantization entries, uint16 (2 * entries, words): any legal shift, then shifts that gemmlowp takes.
+
+    A third is anything legal; a third scales by 2^-20 .. 2, so that results are seldom cut to a limit; a third halves up to
+    five times, so that ties are common.
+    """
+    count = 2 * entries
+    words = rng.integers(0, 1 << 16, (count, PARAM_WORDS), dtype=np.uint16)
+    bias = rng.integers(-(1 << 47), 1 << 47, count)
+    multiplier = rng.integers(0, 1 << 31, count)
+    least, kind = np.repeat([1, 31], entries), rng.integers(0, 3, count)
+    power = np.where(kind == 0, 0, rng.integers(8, 31, count))
+    scaling = power + np.where(kind == 1, rng.integers(0, 21, count), rng.integers(1, 6, count))
+    bias >>= np.where(kind == 0, rng.integers(0, 48, count), rng.integers(30, 48, count))
+    multiplier = np.choose(kind, [multiplier >> rng.integers(0, 31, count), multiplier % (1 << power) + (1 << power), 1 << power])
+    shift = np.where(kind == 0, rng.integers(least, 63), np.clip(scaling, least, 62))
     for k in range(3):
         words[:, k] = (bias >> (16 * k)) & 0xFFFF
     words[:, 3], words[:, 4] = multiplier & 0xFFFF, multiplier >> 16
     words[:, 5] = shift | (words[:, 5] & 0xFF80)  # the upper bits of the shift's word are not looked at
-    return memory
+    return words
 
 
 def random_program(seed: int, config: ArrayConfig, profile: Profile | None = None) -> RandomProgram:
@@ -119,15 +141,17 @@ class _Generator:
     # -- pieces ----------------------------------------------------------------------------------------------------
 
     def prologue(self) -> list[Line]:
-        """Parameters, operands and contexts, so that what follows has something to work on."""
+        """Parameters, operands, accumulators and contexts, so that what follows has something to work on."""
         rng = self.rng
         commands = [self.commands.ld_params(first=True, half=0), self.commands.ld_params(first=True, half=1),
-                    self.commands.ld_plain("a"), self.commands.ld_plain("w")]
+                    self.commands.ld_operands("a"), self.commands.ld_operands("w")]
         lines: list[Line] = [line for command in commands for line in self.sections.emit(command)]
-        for slot in range(rng.choice((2, 4, self.config.ctx_slots))):
+        lines += self.sections.context(0, plain_product(rng))
+        lines += self.sections.emit(self.commands.run_all(0)) + self.sections.emit(self.commands.run_all(1))
+        for slot in range(rng.randint(0, 1), rng.choice((2, 4, self.config.ctx_slots))):
             lines += self.sections.context(slot, context_word(rng))
-        if rng.random() < 0.8:
-            lines.append(op("fence", engines=(1 << len(ENGINES)) - 1))
+        everything = (1 << len(ENGINES)) - 1
+        lines.append(op("fence", engines=everything if rng.random() < 0.8 else 1 << EX))  # a drain may not meet the last products
         return lines
 
     def epilogue(self) -> list[Line]:

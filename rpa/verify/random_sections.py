@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from isa.table import ENGINES, REGISTERS
+from isa.table import ENGINES, REGISTERS, TOKEN_MAX
 from rpa.arch.config import ArrayConfig
 from rpa.verify.lines import Line, Op, load_word, op
 from rpa.verify.random_commands import Command, Commands, context_word
@@ -15,6 +15,10 @@ REGISTER = {row.name: row for row in REGISTERS}
 SCRATCH = 15
 ALL = (1 << len(ENGINES)) - 1
 WORD_FIELD_BITS = 16
+KINDS, SHARES = ("ld", "run", "drain", "st", "ctxld", "seed"), (1, 3, 2, 1, 1, 0.5)
+"""Kinds of commands and how common they are; programs vary by up to four times."""
+MASKS = ("ex.rmask", "ex.cmask")
+"""Registers of `ctxld`, which is not preceded by a `reset`."""
 
 
 def set_register(name: str, value: int) -> list[Line]:
@@ -25,19 +29,31 @@ def set_register(name: str, value: int) -> list[Line]:
     return [*load_word(SCRATCH, value), op("setr", reg=index, rt=SCRATCH)]
 
 
+def legal_value(rng: Random, row, config: ArrayConfig) -> int:
+    """A value that `set` accepts: a choice, small, a limit, or anywhere in the range; counts of steps stay small."""
+    if row.choices:
+        return rng.choice([value for value in row.choices if row.accepts(value, config)])
+    low, high = row.limits(config)
+    counts = row.minimum == 1
+    value = rng.choice((row.reset, rng.randint(0, 5), rng.randint(0, 5), rng.randint(0, 3) if counts else rng.randint(low, high)))
+    return min(max(value, low), high)
+
+
 class Sections:
     """Writes sections; ``filler(n)`` gives n harmless core instructions."""
 
     def __init__(self, rng: Random, config: ArrayConfig, commands: Commands, filler: Callable[[int], list[Line]]) -> None:
         self.rng, self.config, self.commands, self.filler = rng, config, commands, filler
-        self.weights = [rng.choice((1, 2, 4)) for _ in range(6)]
+        self.weights = [share * rng.choice((1, 2, 4)) for share in SHARES]
 
     def section(self) -> list[Line]:
-        """Two to seven commands; those that share an accumulator bank wait for each other."""
+        """One to six commands, those that share an accumulator bank wait for each other; or an exchange of tokens."""
         rng = self.rng
+        if rng.random() < 0.08:
+            return self._exchange()
         commands = [self._command() for _ in range(rng.randint(1, 6))]
         waits, signals = self._tokens(commands)
-        lines: list[Line] = []
+        lines = self._begin(commands)
         for k, command in enumerate(commands):
             lines += self.emit(command, waits[k], signals[k])
             if rng.random() < 0.3:
@@ -46,17 +62,42 @@ class Sections:
                 lines.append(op("fence", engines=rng.randint(0, ALL)))
         return lines + self._end(commands)
 
+    def _begin(self, commands: list[Command]) -> list[Line]:
+        """Nearly always keep an earlier `run` away from the banks that are drained here."""
+        if not any(command.name == "drain" for command in commands) or self.rng.random() < 0.04:
+            return []
+        return self._one_after_the_other("ex", "dr")
+
+    def _one_after_the_other(self, first: str, second: str) -> list[Line]:
+        """What stands behind this in the queue of ``second`` starts after what stands before it in the queue of ``first``."""
+        if self.rng.random() < 0.5:
+            return [op("fence", engines=1 << ENGINE[first] | self.rng.randint(0, ALL))]
+        return [op("sync", engine=ENGINE[first], signal=1 << ENGINE[second], wait=0),
+                op("sync", engine=ENGINE[second], wait=1 << ENGINE[first], signal=0)]
+
     def _end(self, commands: list[Command]) -> list[Line]:
         """Keep a later `run` (perhaps of the next iteration) away from the banks that are drained here."""
         if not any(command.name == "drain" for command in commands):
             return []
-        if self.rng.random() < 0.5:
-            return [op("fence", engines=1 << ENGINE["dr"] | self.rng.randint(0, ALL))]
-        return [op("sync", engine=ENGINE["dr"], signal=1 << ENGINE["ex"], wait=0), op("sync", engine=ENGINE["ex"], wait=1 << ENGINE["dr"], signal=0)]
+        return self._one_after_the_other("dr", "ex")
+
+    def _exchange(self) -> list[Line]:
+        """One engine gives tokens to some, which take them sooner or later; all are taken in the end."""
+        rng = self.rng
+        giver, takers = rng.choice(ENGINES), rng.sample(ENGINES, rng.randint(1, len(ENGINES)))
+        lines: list[Line] = []
+        waiting: list[Line] = []
+        for _ in range(rng.randint(1, TOKEN_MAX - 1)):
+            lines.append(op("sync", engine=giver.code, wait=0, signal=sum(1 << taker.code for taker in takers)))
+            waiting += [op("sync", engine=taker.code, wait=1 << giver.code, signal=0) for taker in rng.sample(takers, len(takers))]
+            if rng.random() < 0.6:
+                lines += waiting
+                waiting = []
+        return lines + waiting
 
     def _command(self) -> Command:
         rng = self.rng
-        kind = rng.choices(("ld", "run", "drain", "st", "ctxld", "seed", "sync"), (*self.weights, 0.5))[0]
+        kind = rng.choices((*KINDS, "sync"), (*self.weights, 0.5))[0]
         if kind == "ctxld":
             masks = {"ex.rmask": rng.choice((-1, rng.randint(-(1 << 31), (1 << 31) - 1))), "ex.cmask": rng.choice((-1, rng.randrange(1 << 8)))}
             return Command("ex", "ctxld", {"slot": rng.randrange(self.config.ctx_slots)}, masks)
@@ -110,6 +151,8 @@ class Sections:
         lines: list[Line] = []
         if command.name in ("sync", "seed"):
             return lines
+        if rng.random() < 0.2:
+            lines += self._idle_settings(command.engine)
         names = [name for name, value in command.registers.items() if value != REGISTER[name].reset]
         if command.name == "ctxld":
             names = list(command.registers)
@@ -120,6 +163,16 @@ class Sections:
         rng.shuffle(names)
         for name in names:
             lines += set_register(name, command.registers.get(name, REGISTER[name].reset))
+        return lines
+
+    def _idle_settings(self, engine: str) -> list[Line]:
+        """Legal values, many at a limit, that `reset` or later settings replace before a command uses them."""
+        rng = self.rng
+        lines: list[Line] = []
+        for row in rng.sample([row for row in REGISTERS if row.engine == engine and row.name not in MASKS], rng.randint(1, 5)):
+            limits = row.choices or row.limits(self.config)
+            value = rng.choice([value for value in limits if row.accepts(value, self.config)])
+            lines += set_register(row.name, value if rng.random() < 0.6 else legal_value(rng, row, self.config))
         return lines
 
     def context(self, slot: int, word: int) -> list[Line]:
