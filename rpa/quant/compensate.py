@@ -24,6 +24,8 @@ _DAMPING = 0.01
 
 Moments = dict[tuple[str, str], np.ndarray]
 """E[x x^T] of what the filters of a part see, by its node and its input: float64 (groups, K, K), K in the order of (R, S, C)."""
+Factors = dict[tuple[str, str], np.ndarray]
+"""What rounding needs of it, `factors_of`."""
 
 
 def patch_moments(graph: Graph, blocks: Iterable[Block], images: Mapping[str, np.ndarray]) -> Moments:
@@ -61,28 +63,25 @@ def _patches(part: Part, x: np.ndarray, most: int, rng: np.random.Generator) -> 
     return picked.transpose(3, 0, 1, 2, 4).reshape(part.groups, len(picked), rows * columns * c)
 
 
-def compensated(weight: np.ndarray, step: np.ndarray, low: np.ndarray, high: np.ndarray, moments: np.ndarray) -> np.ndarray:
-    """Integers for weights (M, ...) with steps, limits (M,) each and moments (groups, K, K); int64 of the weights' shape."""
-    groups = len(moments)
-    rows = (weight.reshape(len(weight), -1) / step[:, None]).reshape(groups, -1, moments.shape[1])
-    result = np.empty_like(rows)
-    low, high = low.reshape(groups, -1), high.reshape(groups, -1)
-    for group in range(groups):
-        result[group] = _one_group(rows[group], low[group], high[group], moments[group])
-    return result.reshape(weight.shape).astype(np.int64)
-
-
-def _one_group(rows: np.ndarray, low: np.ndarray, high: np.ndarray, moments: np.ndarray) -> np.ndarray:
-    """Weights in steps (M, K) -> integers as floats."""
-    size = len(moments)
-    mean = float(np.trace(moments)) / size
-    if mean <= 0:
-        return np.clip(np.rint(rows), low[:, None], high[:, None])
-    inverse = np.linalg.inv(moments + np.eye(size) * (_DAMPING * mean))
-    upper = np.linalg.cholesky((inverse + inverse.T) / 2).T
-    free, result = rows.copy(), np.empty_like(rows)
-    for k in range(size):
-        result[:, k] = np.clip(np.rint(free[:, k]), low, high)
-        error = (free[:, k] - result[:, k]) / upper[k, k]
-        free[:, k + 1:] -= error[:, None] * upper[k, k + 1:]
+def factors_of(moments: np.ndarray) -> np.ndarray:
+    """For H (groups, K, K), damped: the upper triangular U with U^T U = H^-1, whose row k says how the error of weight k is spread."""
+    result = np.empty_like(moments)
+    for group, one in enumerate(moments):
+        size = len(one)
+        mean = float(np.trace(one)) / size or 1.0
+        inverse = np.linalg.inv(one + np.eye(size) * (_DAMPING * mean))
+        result[group] = np.linalg.cholesky((inverse + inverse.T) / 2).T
     return result
+
+
+def compensated(weight: np.ndarray, step: np.ndarray, low: np.ndarray, high: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """Integers for weights (M, ...) with steps, limits (M,) each and factors (groups, K, K); int64 of the weights' shape."""
+    groups = len(factors)
+    free = (weight.reshape(len(weight), -1) / step[:, None]).reshape(groups, -1, factors.shape[1])
+    low, high = low.reshape(groups, -1), high.reshape(groups, -1)
+    result = np.empty_like(free)
+    for k in range(free.shape[2]):
+        result[:, :, k] = np.minimum(np.maximum(np.rint(free[:, :, k]), low), high)
+        error = (free[:, :, k] - result[:, :, k]) / factors[:, k, k, None]
+        free[:, :, k + 1:] -= error[:, :, None] * factors[:, None, k, k + 1:]
+    return result.reshape(weight.shape).astype(np.int64)

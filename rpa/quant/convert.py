@@ -14,7 +14,7 @@ from rpa.net.integer import CONTAINERS, Concat, Feature, HostStep, IntNet, Looku
 from rpa.net.integer import Node as IntNode
 from rpa.net.scalar import scalar_function
 from rpa.quant.blocks import Block, MacBlock, NodeBlock
-from rpa.quant.compensate import Moments
+from rpa.quant.compensate import Factors
 from rpa.quant.formats import LOOKUP_BITS, assign_formats
 from rpa.quant.fuse import LOOKUPS, fuse, identity_part
 from rpa.quant.mac import Built, build_mac
@@ -42,10 +42,10 @@ class Converted:
     """What was decided that a user may want to know."""
 
 
-def convert(graph: Graph, observed: Mapping[str, Observed], table: WidthTable, options: Options, moments: Moments | None = None) -> Converted:
+def convert(graph: Graph, observed: Mapping[str, Observed], table: WidthTable, options: Options, factors: Factors | None = None) -> Converted:
     """The integer network of a graph.
 
-    observed: statistics of every activation of the graph (`rpa.quant.calibrate`). moments: what `compensated` rounding needs.
+    observed: statistics of every activation of the graph (`rpa.quant.calibrate`). factors: what `compensated` rounding needs.
     Raises QuantError for operators without an integer form, for layers in the table that do not exist, and for accumulators that could
     overflow.
     """
@@ -63,7 +63,7 @@ def convert(graph: Graph, observed: Mapping[str, Observed], table: WidthTable, o
     built: dict[str, Built] = {}
     for block in blocks:
         if isinstance(block, MacBlock):
-            built[block.name] = build_mac(block, formats, observed, table, options, moments)
+            built[block.name] = build_mac(block, formats, observed, table, options, factors)
             formats[block.output] = formats[block.output].clipped(block.clip)
             nodes.append(built[block.name].mac)
         else:

@@ -11,7 +11,7 @@ import numpy as np
 from rpa.net.graph import Graph
 from rpa.net.integer import IntNet
 from rpa.quant.calibrate import calibrate, checked_images
-from rpa.quant.compensate import Moments, patch_moments
+from rpa.quant.compensate import Factors, factors_of, patch_moments
 from rpa.quant.convert import Converted, convert, layers_of
 from rpa.quant.fuse import fuse
 from rpa.quant.options import Options
@@ -59,7 +59,7 @@ class Calibrated:
         self.blocks = fuse(graph)
         self.images = checked_images(graph, calibration)
         self.observed: dict[str, Observed] = calibrate(graph, self.blocks, self.images)
-        self._moments: Moments | None = None
+        self._factors: Factors | None = None
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -68,9 +68,10 @@ class Calibrated:
 
     def convert(self, widths: str | int | Path | Width | WidthTable, options: Options) -> Converted:
         """The integer network alone."""
-        if options.weight_rounding == "compensated" and self._moments is None:
-            self._moments = patch_moments(self.graph, self.blocks, self.images)
-        return convert(self.graph, self.observed, parse_widths(widths), options, self._moments)
+        if options.weight_rounding == "compensated" and self._factors is None:
+            moments = patch_moments(self.graph, self.blocks, self.images)
+            self._factors = {key: factors_of(one) for key, one in moments.items()}
+        return convert(self.graph, self.observed, parse_widths(widths), options, self._factors)
 
     def quantize(self, widths: str | int | Path | Width | WidthTable = "8", options: Options | None = None) -> Quantized:
         """The integer network and its report."""

@@ -49,13 +49,13 @@ def scale_of(block: MacBlock, output_step: float, formats: Mapping[str, Format],
 
 
 def build_mac(block: MacBlock, formats: Mapping[str, Format], observed: Mapping[str, Observed], table: WidthTable, options: Options,
-              moments: Mapping[tuple[str, str], np.ndarray] | None = None) -> Built:
+              factors: Mapping[tuple[str, str], np.ndarray] | None = None) -> Built:
     """Quantize a block. QuantError, with the layer and the figure, if an accumulator could overflow."""
     output = formats[block.output]
     chosen = scale_of(block, output.scale, formats, observed, table, options)
     generator = generator_of(options.seed, block.name)
     terms = tuple(_term(part, formats[part.input], chosen.scale, table[part.node].weight_bits, options, generator,
-                        (moments or {}).get((part.node, part.input))) for part in block.parts)
+                        (factors or {}).get((part.node, part.input))) for part in block.parts)
     correction = np.zeros(len(block.bias))
     if options.bias_correction:
         for part, term in zip(block.parts, terms, strict=True):
@@ -78,14 +78,14 @@ def build_mac(block: MacBlock, formats: Mapping[str, Format], observed: Mapping[
 
 
 def _term(part: Part, source: Format, scale: np.ndarray, bits: int, options: Options, generator: np.random.Generator,
-          moments: np.ndarray | None) -> Term:
+          factors: np.ndarray | None) -> Term:
     """The integers of a part for accumulator scales (M,)."""
     if part.exact:
         alpha = np.maximum(np.rint(part.factor * source.scale / scale), 1).astype(np.int64)
         weight = alpha[:, None, None, None] * part.weight.astype(np.int64)
         return _make_term(part, weight)
     weight = to_integers(part.weight, scale / source.scale, bits, asymmetric=options.asymmetric_at(bits), rounding=options.weight_rounding,
-                         generator=generator, moments=moments)
+                         generator=generator, factors=factors)
     return _make_term(part, weight, container_of(bits))
 
 

@@ -48,17 +48,17 @@ def integer_limits(weight: np.ndarray, step: np.ndarray, bits: int, asymmetric: 
 
 
 def to_integers(weight: np.ndarray, step: np.ndarray, bits: int, *, asymmetric: bool = False, rounding: str = "nearest",
-                generator: np.random.Generator | None = None, moments: np.ndarray | None = None) -> np.ndarray:
+                generator: np.random.Generator | None = None, factors: np.ndarray | None = None) -> np.ndarray:
     """Integers (M, ...) of weights (M, ...) for steps (M,), all positive; int64. QuantError for an unknown rounding.
 
-    moments: what `compensated` needs; without it that is `nearest`.
+    factors: what `compensated` needs; without it that is `nearest`.
     """
     if rounding not in ROUNDINGS:
         raise QuantError(f"weight rounding is {rounding!r}, must be one of {', '.join(ROUNDINGS)}")
     shape = (-1, *(1,) * (weight.ndim - 1))
     low, high = integer_limits(weight, step, bits, asymmetric)
-    if rounding == "compensated" and moments is not None:
-        return compensated(weight, step, low, high, moments)
+    if rounding == "compensated" and factors is not None:
+        return compensated(weight, step, low, high, factors)
     scaled = weight / step.reshape(shape)
     if rounding == "stochastic":
         scaled = np.floor(scaled + (generator or np.random.default_rng(0)).random(scaled.shape))

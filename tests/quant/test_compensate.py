@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from rpa.quant import Calibrated, Options
-from rpa.quant.compensate import compensated, patch_moments
+from rpa.quant.compensate import compensated, factors_of, patch_moments
 from rpa.quant.fuse import fuse
 from tests.quant.floats import Builder, residual_net
 
@@ -33,7 +33,7 @@ def test_cost_is_below_nearest_and_near_the_least():
     size, filters = 6, 40
     moments = moments_of(rng, size)
     weights = rng.uniform(-2, 1, (filters, size))
-    ours = compensated(weights, np.ones(filters), *limits(filters), moments[None])
+    ours = compensated(weights, np.ones(filters), *limits(filters), factors_of(moments[None]))
     nearest = np.clip(np.rint(weights), -2, 1)
     every = np.array(list(product(range(-2, 2), repeat=size)), float)
     least = np.array([cost(every - weight, moments).min() for weight in weights])
@@ -47,22 +47,23 @@ def test_independent_inputs_are_rounded_to_nearest():
     rng = np.random.default_rng(1)
     weights = rng.uniform(-3, 3, (8, 10))
     steps = rng.uniform(0.5, 2, 8)
-    ours = compensated(weights, steps, *limits(8, -8, 7), np.diag(rng.uniform(1, 2, 10))[None])
+    ours = compensated(weights, steps, *limits(8, -8, 7), factors_of(np.diag(rng.uniform(1, 2, 10))[None]))
     np.testing.assert_array_equal(ours, np.rint(weights / steps[:, None]))
 
 
 def test_groups_are_rounded_apart():
     rng = np.random.default_rng(2)
     weights, moments = rng.uniform(-2, 1, (6, 5)), np.stack([moments_of(rng, 5) for _ in range(3)])
-    together = compensated(weights, np.ones(6), *limits(6), moments)
+    together = compensated(weights, np.ones(6), *limits(6), factors_of(moments))
     for group in range(3):
         rows = slice(2 * group, 2 * group + 2)
-        np.testing.assert_array_equal(together[rows], compensated(weights[rows], np.ones(2), *limits(2), moments[group][None]))
+        alone = compensated(weights[rows], np.ones(2), *limits(2), factors_of(moments[group][None]))
+        np.testing.assert_array_equal(together[rows], alone)
 
 
 def test_inputs_that_are_always_zero():
     weights = np.array([[0.4, 1.6, -3.0]])
-    assert compensated(weights, np.ones(1), *limits(1), np.zeros((1, 3, 3))).tolist() == [[0, 1, -2]]
+    assert compensated(weights, np.ones(1), *limits(1), factors_of(np.zeros((1, 3, 3)))).tolist() == [[0, 1, -2]]
 
 
 def test_moments_are_those_of_the_patches():
