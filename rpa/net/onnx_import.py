@@ -49,7 +49,8 @@ def load_onnx(source: str | os.PathLike[str] | bytes | onnx.ModelProto, *, const
     layouts: dict[str, tuple[Layout, Shape]] = {}
     for _ in range(1 + len(raw.inputs)):
         try:
-            return _translated(raw, layouts, what)
+            with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # what is not finite is refused where it is kept
+                return _translated(raw, layouts, what)
         except Relay as wish:
             if wish.name in layouts:
                 raise NetError(f"{what}: input `{wish.name}` is used in two ways that need different layouts") from None
@@ -118,6 +119,8 @@ def _translate(ctx: Lowering, node: RawNode) -> str | None:
         return None
     except NetError as error:
         return str(error)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:  # shapes and types that no handler foresees
+        return f"its inputs and attributes contradict each other ({type(error).__name__}: {str(error)[:200]})"
 
 
 def fold_is_known(node: RawNode) -> bool:

@@ -85,7 +85,7 @@ def _sizes(value: onnx.ValueInfoProto, given: Sequence[int] | None, what: str) -
     """The shape of an input as the file or the user fixes it; a batch that both leave open is 0."""
     dims = value.type.tensor_type.shape.dim
     sizes = [dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else 0 for dim in dims]
-    shown = ", ".join(str(dim.dim_value) if dim.HasField("dim_value") else dim.dim_param or "?" for dim in dims)
+    shown = ", ".join(str(dim.dim_value) if dim.HasField("dim_value") else text(dim.dim_param) or "?" for dim in dims)
     if given is not None:
         if len(given) != len(sizes) or any(size and size != own for index, (size, own) in enumerate(zip(sizes, given, strict=True)) if index):
             raise NetError(f"{what}: input `{value.name}` has shape ({shown}), cannot be {tuple(given)}")
@@ -113,9 +113,15 @@ def _input(value: onnx.ValueInfoProto, given: Sequence[int] | None, what: str) -
 
 
 def _node(node: onnx.NodeProto, index: int, what: str) -> RawNode:
-    name = node.name or f"{node.op_type}_{index}"
-    return RawNode(op=node.op_type, domain="" if node.domain == "ai.onnx" else node.domain, name=name, inputs=tuple(node.input),
-                   outputs=tuple(node.output), attributes={attribute.name: _attribute(attribute) for attribute in node.attribute})
+    op, domain = text(node.op_type), text(node.domain)
+    return RawNode(op=op, domain="" if domain == "ai.onnx" else domain, name=text(node.name) or f"{op}_{index}",
+                   inputs=tuple(map(text, node.input)), outputs=tuple(map(text, node.output)),
+                   attributes={text(attribute.name): _attribute(attribute) for attribute in node.attribute})
+
+
+def text(value: str | bytes) -> str:
+    """A name; protobuf hands out bytes where a file has no proper UTF-8."""
+    return value if isinstance(value, str) else value.decode("utf-8", "replace")
 
 
 def _attribute(attribute: onnx.AttributeProto) -> object:

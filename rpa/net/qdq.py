@@ -20,69 +20,26 @@ from typing import cast
 
 import numpy as np
 
+from rpa.arch.errors import NumericsError
 from rpa.arch.numerics import element_range, quantize_multiplier
 from rpa.net.errors import NetError
 from rpa.net.float_run import term_of
 from rpa.net.graph import Graph, Node
 from rpa.net.integer import CONTAINERS, Concat, Feature, IntNet, Lookup, Mac, MaxPool, Product, Term
 from rpa.net.integer import Node as IntNode
+from rpa.net.qdq_codes import WEIGHT_LIMIT, Target, container, fraction, reach_of, target_for, target_of
 from rpa.net.qdq_join import adds_sums, join
 from rpa.net.scalar import SCALAR_OPERATORS, scalar_function
 
-WEIGHT_LIMIT = 32767
 TABLE_BITS = 8
 SHIFT_STEPS = 1 << 14
 """Parts into which a step of the input is cut where a per-channel scale and shift (a batch norm on its own) is computed."""
 
 
-@dataclass(frozen=True)
-class Target:
-    """How a value is to be quantized."""
-
-    scale: float
-    zero_point: int
-    low: int
-    high: int
-    bits: int
-    signed: bool
-
-    def within(self, clip: object) -> Target:
-        """Quantizing after a clip is clipping what was quantized: both limits and everything between keep their order."""
-        if clip is None:
-            return self
-        low, high = (int(min(max(self.step(limit), self.low), self.high)) for limit in cast("tuple[float, float]", clip))
-        bits, signed = container(low, high) if self.bits == 8 else (self.bits, self.signed)
-        if bits == 8:
-            return replace(self, low=low, high=high)
-        return replace(self, low=low, high=high, bits=bits, signed=signed)  # 4-, 3- and 2-bit numbers that a model keeps in int8 get narrow words
-
-    def step(self, value: float) -> float:
-        """The integer for a number, before it is limited."""
-        return float(np.rint(np.float32(value) / np.float32(self.scale))) + self.zero_point
-
-
 def to_integer(graph: Graph) -> IntNet:
     """The integer network of a quantized graph. NetError lists every part that is not quantized, or that has no integer form."""
-    return _Maker(graph).network()
-
-
-def container(low: int, high: int) -> tuple[int, bool]:
-    """The narrowest bits that hold low..high, and whether they are signed (they are where both would do)."""
-    for bits in CONTAINERS:
-        for signed in (True, False):
-            least, most = element_range(bits, signed)
-            if least <= low and high <= most:
-                return bits, signed
-    raise NetError(f"holds integers {low}..{high}, must fit 16 bits")
-
-
-def fraction(ratio: float) -> Fraction:
-    """The best fraction whose numerator and denominator are at most 32767."""
-    if not 1 / WEIGHT_LIMIT <= ratio <= WEIGHT_LIMIT:
-        raise NetError(f"combines scales {ratio} apart, must be within {WEIGHT_LIMIT}")
-    if ratio > 1:
-        return 1 / Fraction(1 / ratio).limit_denominator(WEIGHT_LIMIT)
-    return Fraction(ratio).limit_denominator(WEIGHT_LIMIT)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # what is not finite has no multiplier and is refused
+        return _Maker(graph).network()
 
 
 @dataclass
@@ -101,7 +58,7 @@ class _Maker:
         for node in graph.nodes:
             if node.op == "Quant":
                 try:
-                    self.made[node.output] = self.quantized(node.inputs[0], _target(node), node.output)
+                    self.made[node.output] = self.quantized(node.inputs[0], target_for(node), node.output)
                 except NetError as error:
                     faults.append(f"`{node.name}`: {error}")
         outputs = []
@@ -141,13 +98,13 @@ class _Maker:
         node = self.writers.get(name)
         if node is not None and node.op == "MaxPool":
             source = self.held(node.inputs[0])
-            made = self.declare(name, name, _target_of(source))
+            made = self.declare(name, name, target_of(source))
             self.pool(node, source, made)
         elif node is not None and node.op == "Concat":
             sources = [self.held(each) for each in node.inputs]
-            if len({_target_of(source) for source in sources}) != 1:
+            if len({target_of(source) for source in sources}) != 1:
                 raise NetError(f"`{node.name}` joins features of different scales, with no quantization behind it")
-            made = self.declare(name, name, _target_of(sources[0]))
+            made = self.declare(name, name, target_of(sources[0]))
             self.nodes.append(Concat(name=node.name, inputs=tuple(source.name for source in sources), output=made.name))
         else:
             what = f"the output of `{node.name}` ({node.op})" if node else "an input"
@@ -167,7 +124,7 @@ class _Maker:
             return self.held(name).name
         code = self.graph.codes.get(name)
         source, term, scales = self.factors(node)
-        most = _reach(term, source, self.bias(node, scales)) * scales
+        most = reach_of(term, source, self.bias(node, scales)) * scales
         scale = code.scale if code else float(np.float32(most.max() / WEIGHT_LIMIT)) or 1.0
         if most.max() / scale > WEIGHT_LIMIT + 0.5:
             raise NetError(f"sums of `{node.name}` reach {most.max() / scale:.0f}, an output holds at most {WEIGHT_LIMIT}")
@@ -183,7 +140,7 @@ class _Maker:
                 limits = element_range(target.bits, target.signed) if name in self.graph.codes else (target.low, target.high)
                 self.declare(name, name, replace(target, low=limits[0], high=limits[1]))
             source = self.features[name]
-            return source.name if _target_of(source) == target else self.rescaled(source, name, target, label)
+            return source.name if target_of(source) == target else self.rescaled(source, name, target, label)
         target = target.within(node.attributes.get("clip"))
         if node.op == "Clip":
             return self.quantized(node.inputs[0], target, label)
@@ -204,12 +161,12 @@ class _Maker:
         if node.op in SCALAR_OPERATORS and node.op != "Quant":
             return self.table(node, target, label)
         source = self.held(name)
-        return source.name if _target_of(source) == target else self.rescaled(source, name, target, label)
+        return source.name if target_of(source) == target else self.rescaled(source, name, target, label)
 
     def is_held(self, node: Node) -> bool:
         """Whether a maximum or join is of features that exist, and of one code."""
         try:
-            codes = {_target_of(self.held(name)) for name in node.inputs}
+            codes = {target_of(self.held(name)) for name in node.inputs}
         except NetError:
             return False
         return len(codes) == 1
@@ -230,7 +187,7 @@ class _Maker:
         for term in terms:
             constant = constant - self.features[term.input].zero_point * term.weight.reshape(len(term.weight), -1).sum(axis=1).astype(object)
         pre = max(0, int(reach).bit_length() - 31)
-        pairs = [quantize_multiplier(float(value) * 2.0**pre) for value in real]
+        pairs = [_pair(name, float(value) * 2.0**pre) for value in real]
         made = self.declare(label, like, target)
         least, most = element_range(48, True)
         if min(constant) < least or max(constant) > most or pre > 31:
@@ -271,7 +228,7 @@ class _Maker:
             raise NetError(f"`{node.name}` has a factor of 0")
         bias = self.bias(node, scales)
         real = scales / np.float32(target.scale)
-        return self.mac(node.name, (term,), bias, real, int(_reach(term, source, bias).max()), target, label, node.output)
+        return self.mac(node.name, (term,), bias, real, int(reach_of(term, source, bias).max()), target, label, node.output)
 
     def spread(self, source: Feature, weights: np.ndarray) -> Term:
         """Each channel times one integer (C,)."""
@@ -309,11 +266,11 @@ class _Maker:
                        stride=cast("tuple[int, int]", a.get("stride", (1, 1))), pads=cast("tuple[int, int, int, int]", a.get("pads", (0, 0, 0, 0))))
         bias = np.zeros(channels, np.int64)
         real = np.full(channels, float(np.float32(source.scale)) / (kernel[0] * kernel[1] * float(np.float32(target.scale))))
-        return self.mac(node.name, (term,), bias, real, int(_reach(term, source, bias).max()), target, label, node.output)
+        return self.mac(node.name, (term,), bias, real, int(reach_of(term, source, bias).max()), target, label, node.output)
 
     def product(self, node: Node, target: Target, label: str) -> str:
         a, b = (self.held(name) for name in node.inputs)
-        multiplier, shift = quantize_multiplier(a.scale * b.scale / target.scale)
+        multiplier, shift = _pair(node.name, a.scale * b.scale / target.scale)
         made = self.declare(label, node.output, target)
         self.nodes.append(Product(name=node.name, inputs=(a.name, b.name), output=made.name, multiplier=multiplier, shift=shift))
         return made.name
@@ -351,17 +308,9 @@ class _Maker:
         return self.mac(node.name, terms, np.zeros(channels, np.int64), real, reach, target, label, node.output)
 
 
-def _target(node: Node) -> Target:
-    a = node.attributes
-    return Target(cast(float, a["scale"]), cast(int, a["zero_point"]), cast(int, a["low"]), cast(int, a["high"]), cast(int, a["bits"]),
-                  cast(bool, a["signed"]))
-
-
-def _target_of(feature: Feature) -> Target:
-    return Target(feature.scale, feature.zero_point, feature.low, feature.high, feature.bits, feature.signed)
-
-
-def _reach(term: Term, source: Feature, bias: np.ndarray) -> np.ndarray:
-    """What the sums can reach in magnitude (M,), zero points taken out."""
-    most = max(source.high - source.zero_point, source.zero_point - source.low)
-    return np.abs(term.weight.reshape(len(term.weight), -1)).sum(axis=1) * most + np.abs(bias)
+def _pair(name: str, real: float) -> tuple[int, int]:
+    """Multiplier and shift. NetError if they cannot express the ratio of scales."""
+    try:
+        return quantize_multiplier(real)
+    except NumericsError as error:
+        raise NetError(f"`{name}` scales its sums by {real}: {error}") from None

@@ -10,9 +10,10 @@ import numpy as np
 from rpa.net.errors import NetError
 from rpa.net.graph import Node
 from rpa.net.integer import Feature, Term
+from rpa.net.qdq_codes import Target, container
 
 if TYPE_CHECKING:
-    from rpa.net.qdq import Target, _Maker
+    from rpa.net.qdq import _Maker
 
 LAYERS = ("Conv", "Gemm")
 TOLERANCE = 1e-5
@@ -80,8 +81,6 @@ def _whole(ratio: np.ndarray, node: Node) -> np.ndarray:
 
 def _times(term: Term, ratio: np.ndarray) -> Term:
     """A term whose channels count ``ratio`` times."""
-    from rpa.net.qdq import container
-
     weight = term.weight.astype(np.int64) * ratio.reshape(-1, 1, 1, 1)
     bits, signed = container(int(weight.min()), int(weight.max()))
     return replace(term, weight=weight, weight_bits=bits, weight_signed=signed)

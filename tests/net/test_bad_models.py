@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from rpa.net.errors import NetError
 from rpa.net.onnx_import import load_onnx
+from rpa.net.qdq import to_integer
 
 from .ort import model
 from .quantized_models import Builder, residual
@@ -139,20 +140,44 @@ def test_truncated_at_many_bytes(tmp_path):
     assert refused == len(cuts) > 100
 
 
-def test_flipped_bits_give_a_network_or_an_error():
-    data = bytearray(residual().SerializeToString())
+def quantized():
+    """A small network of QuantizeLinear, DequantizeLinear and QONNX Quant nodes."""
+    b = Builder(2)
+    names = (b.keep("scale", np.float32(0.25)), b.keep("zero", np.int8(3)))
+    x = b.add("DequantizeLinear", b.add("QuantizeLinear", "x", *names), *names)
+    width, none = b.keep("width", np.float32(4)), b.keep("none", np.float32(0))
+    weight = b.add("Quant", b.keep("w", b.rng.normal(0, 1, (2, 3, 3, 3)).astype(np.float32)), "scale", none, width, domain="qonnx.custom_op.general",
+                   signed=1, narrow=1)
+    x = b.add("Quant", b.add("Relu", b.add("Conv", x, weight)), "scale", none, width, domain="qonnx.custom_op.general", signed=0, narrow=0)
+    the_model = b.model((3, 6, 6), x)
+    the_model.opset_import.append(helper.make_opsetid("qonnx.custom_op.general", 1))
+    return the_model
+
+
+@pytest.mark.parametrize("make", [residual, quantized])
+def test_changed_bytes_give_a_network_or_an_error(make):
+    """Bits flipped, bytes removed and repeated: nothing but NetError, and no second is spent on one."""
+    data = make().SerializeToString()
     rng = np.random.default_rng(0)
     kinds = {"network": 0, "error": 0}
-    for _ in range(300):
+    for _ in range(1000):
         broken = bytearray(data)
-        for at in rng.integers(0, len(data), 3):
-            broken[at] ^= 1 << int(rng.integers(0, 8))
+        for at in rng.integers(0, len(data), 2).tolist():
+            kind, length = int(rng.integers(0, 3)), int(rng.integers(1, 6))
+            if kind == 0:
+                broken[at % len(broken)] ^= 1 << int(rng.integers(0, 8))
+            elif kind == 1:
+                del broken[at:at + length]
+            else:
+                broken[at:at] = broken[at:at + length]
+        start = time.perf_counter()
         try:
-            load_onnx(bytes(broken))
+            to_integer(load_onnx(bytes(broken)))
             kinds["network"] += 1
-        except NetError:
-            kinds["error"] += 1
-    assert min(kinds.values()) > 20  # most flips are in weights
+        except NetError as error:
+            kinds["network" if "have no integer form" in str(error) else "error"] += 1
+        assert time.perf_counter() - start < 5
+    assert min(kinds.values()) > 20, kinds
 
 
 GARBAGE = {"empty": b"", "zeros": b"\x00" * 100, "text": b"not a model", "png": b"\x89PNG\r\n" * 50, "ones": b"\xff" * 1000}

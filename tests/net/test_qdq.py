@@ -14,7 +14,8 @@ from rpa.net.border import arrays_of, features_of
 from rpa.net.errors import NetError
 from rpa.net.float_run import run_float
 from rpa.net.onnx_import import load_onnx
-from rpa.net.qdq import container, fraction, to_integer
+from rpa.net.qdq import to_integer
+from rpa.net.qdq_codes import container, fraction
 from rpa.net.reference import run_many
 
 from .ort import TensorProto, helper, model, run
