@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from isa.errors import RpaError
-from rpa.cli import asm, cosim, doctor, manual, measure, run, verilog
+from rpa.cli import asm, compile, cosim, doctor, manual, measure, run, verilog
 from rpa.cli.errors import explain_import
 
 app = typer.Typer(name="rpa", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown", add_completion=False,
@@ -17,6 +17,7 @@ app = typer.Typer(name="rpa", no_args_is_help=True, pretty_exceptions_enable=Fal
 app.command("asm")(asm.assemble)
 app.command("dis")(asm.disassemble)
 app.command("run")(run.run)
+app.command("compile")(compile.compile_network)
 app.command("cosim")(cosim.cosim)
 app.command("measure")(measure.measure)
 app.command("verilog")(verilog.verilog)
@@ -39,7 +40,7 @@ def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error. May stand anywhere.")] = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version and leave.", callback=_print_version, is_eager=True)] = False,
 ) -> None:
-    """Assemble, run, verify and measure programs of a multi-bit-width reconfigurable PE array.
+    """Assemble or compile, run, verify and measure programs of a multi-bit-width reconfigurable PE array.
 
     `-` is standard input or output. Exit codes: 0, 1 (fault in the input, a machine fault included), 2 (usage).
     """

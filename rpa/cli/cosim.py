@@ -35,7 +35,7 @@ def cosim(
     from rpa.arch.memory import build_memory
     from rpa.verify.compare import compare
 
-    memory = build_memory(loaded, complete(loaded, arrays(inputs), seed))
+    memory = build_memory(loaded, complete(loaded, arrays(inputs, loaded), seed))
     names = ("step", "fast", "rtl") if rtl else ("step", "fast")
     found = compare(loaded, memory, max_cycles=max_cycles or DEFAULT_LIMIT, names=names, every_cycle=True)
     fault = next(iter(found.outcomes.values())).fault

@@ -12,6 +12,8 @@ from rpa.cli.files import read_toml
 if TYPE_CHECKING:
     import numpy as np
 
+    from isa.program import Program
+
 DEFAULT_PRESET = "default"
 
 
@@ -26,7 +28,13 @@ Preset = Annotated[str | None, typer.Option(metavar="NAME", help=f"The machine: 
                                             callback=known_preset)]
 ConfigFile = Annotated[str | None, typer.Option("--config", metavar="FILE.toml", help="The machine: keys of `ArrayConfig`; `preset` names the base.")]
 Defines = Annotated[list[str] | None, typer.Option("-D", metavar="NAME=VALUE", help="Give a `.default` constant of the source a value.")]
-Inputs = Annotated[list[str] | None, typer.Option("--input", metavar="NAME=FILE.npy", help="An input of the program.")]
+Inputs = Annotated[list[str] | None, typer.Option("--input", metavar="[NAME=]FILE.npy", help="An input of the program; NAME may be left out if "
+                                                                                              "there is one only.")]
+Calibration = Annotated[str | None, typer.Option(metavar="FILE.npy", help="Typical images, real numbers (N, C, H, W), that scales are chosen from; "
+                                                                          "by default of the network's data set.")]
+Method = Annotated[str, typer.Option(help="How activations are clipped: kl, mse, percentile or minmax.")]
+Shortcuts = Annotated[str, typer.Option(help="Convolutions added to another one: joint, separate or auto.")]
+Effort = Annotated[bool, typer.Option("--effort/--no-effort", help="Try mappings of neighbouring layers together, which takes seconds.")]
 MaxCycles = Annotated[int | None, typer.Option(min=1, metavar="N", help="Stop with the fault CYCLE_LIMIT after so many cycles.")]
 Seed = Annotated[int | None, typer.Option(min=0, metavar="N", help="Fill the inputs that are not given with seeded random values.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -77,8 +85,17 @@ def defines(items: list[str] | None) -> dict[str, int]:
     return result
 
 
-def arrays(items: list[str] | None) -> dict[str, np.ndarray]:
-    """Read the arrays given with --input."""
+def named(items: list[str] | None, option: str, names: list[str]) -> dict[str, str]:
+    """`pairs`, where NAME= may be left out if there is one name only, and a single item is given."""
+    if len(items or ()) == 1 and items is not None and "=" not in items[0] and items[0]:
+        if len(names) == 1:
+            return {names[0]: items[0]}
+        raise typer.BadParameter(f"`{items[0]}`, must be NAME=FILE: the program has {', '.join(names) or 'none'}", param_hint=option)
+    return pairs(items, option)
+
+
+def arrays(items: list[str] | None, program: Program) -> dict[str, np.ndarray]:
+    """Read the arrays given with --input for a program."""
     from rpa.cli.files import read_array
 
-    return {name: read_array(file) for name, file in pairs(items, "--input").items()}
+    return {name: read_array(file) for name, file in named(items, "--input", [tensor.name for tensor in program.inputs()]).items()}

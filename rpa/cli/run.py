@@ -10,7 +10,7 @@ import typer
 
 from rpa.cli.files import STANDARD, write_array, write_text
 from rpa.cli.fill import complete
-from rpa.cli.options import AsCsv, AsJson, ConfigFile, Defines, Inputs, MaxCycles, Preset, Seed, arrays, defines, machine, one_format, pairs
+from rpa.cli.options import AsCsv, AsJson, ConfigFile, Defines, Inputs, MaxCycles, Preset, Seed, arrays, defines, machine, named, one_format
 from rpa.cli.programs import load_program
 from rpa.report.tables import Row, print_json, print_rows
 
@@ -29,7 +29,7 @@ class Backend(StrEnum):
 def run(
     program: Annotated[str, typer.Argument(metavar="PROGRAM", help="Source or program file; `-` is standard input.")],
     inputs: Inputs = None,
-    outputs: Annotated[list[str] | None, typer.Option("--output", metavar="NAME=FILE.npy", help="Save an output of the program.")] = None,
+    outputs: Annotated[list[str] | None, typer.Option("--output", metavar="[NAME=]FILE.npy", help="Save an output of the program.")] = None,
     backend: Annotated[Backend, typer.Option(help="Fast emulator, stepping emulator, or the generated Verilog.")] = Backend.FAST,
     max_cycles: MaxCycles = None,
     seed: Seed = None,
@@ -43,15 +43,16 @@ def run(
 ) -> None:
     """Run a program and print its cycles, counters and outputs. Exit code 1 if the machine faults."""
     one_format(as_json, as_csv)
-    wanted = pairs(outputs, "--output")
+    loaded = load_program(program, machine(preset, config), defines(define))
+    known = [tensor.name for tensor in loaded.outputs()]
+    wanted = named(outputs, "--output", known)
     if list(wanted.values()).count(STANDARD) + (log == STANDARD) > 1:
         raise typer.BadParameter("standard output can be given once")
-    loaded = load_program(program, machine(preset, config), defines(define))
-    _check_outputs(wanted, [tensor.name for tensor in loaded.outputs()])
+    _check_outputs(wanted, known)
     import rpa
 
     limit = {} if max_cycles is None else {"max_cycles": max_cycles}
-    result = rpa.run(loaded, complete(loaded, arrays(inputs), seed), backend=backend.value, log=log is not None, preflight=preflight, **limit)
+    result = rpa.run(loaded, complete(loaded, arrays(inputs, loaded), seed), backend=backend.value, log=log is not None, preflight=preflight, **limit)
     for name, file in wanted.items():
         write_array(file, result.outputs[name])
     if log is not None:

@@ -1,0 +1,79 @@
+"""`rpa compile`: a network as a program."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rpa.cli.files import read_array
+from rpa.cli.options import AsJson, Calibration, ConfigFile, Effort, Method, Preset, Shortcuts, machine
+from rpa.report.tables import Row, print_json, print_rows
+
+if TYPE_CHECKING:
+    from rpa.compile.front import CompiledModel
+
+
+def compile_network(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="An .onnx file, or a network that comes with this package, as `lenet5`.")],
+    output: Annotated[str, typer.Option("-o", "--output", metavar="FOLDER", help="Where to.")],
+    widths: Annotated[str, typer.Option(metavar="WIDTHS", help="16, 8, 4, 3, 2, weights and activations as w4a8, or a table as FILE.toml.")] = "8",
+    calibration: Calibration = None,
+    method: Method = "kl",
+    shortcuts: Shortcuts = "auto",
+    effort: Effort = True,
+    explain: Annotated[bool, typer.Option("--explain", help="Say for each layer how it is computed, what it costs and why.")] = False,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="Of the files; by default that of the model.")] = None,
+    preset: Preset = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Quantize a network and compile it: assembly, data, program file, the table of widths and the scales of inputs and outputs.
+
+    What has quantized weights already keeps its integers; then widths and calibration do not apply.
+    """
+    sizes = machine(preset, config)
+    images = None if calibration is None else read_array(calibration)
+    from rpa.report.network_files import compile_source, save
+    from rpa.report.network_source import open_network
+
+    source = open_network(model, calibration=images, called=name)
+    compiled = compile_source(source, widths, sizes, effort=effort, method=method, shortcuts=shortcuts)
+    files = [str(path) for path in save(compiled, Path(output))]
+    for note in source.notes:
+        print(f"note: {note}", file=sys.stderr)
+    if as_json:
+        from rpa.report.network_explain import explained
+
+        print_json({"files": files, "grown": compiled.compiled.linked.grown, **explained(compiled.compiled.report)})
+        return
+    typer.echo("\n".join(files))
+    _grown(compiled)
+    print_rows([_summary(compiled)])
+    if explain:
+        _explain(compiled)
+
+
+def _grown(model: CompiledModel) -> None:
+    for size, (had, has) in model.compiled.linked.grown.items():
+        print(f"note: {size} grew from {had:,} to {has:,}, which this network needs", file=sys.stderr)
+
+
+def _explain(model: CompiledModel) -> None:
+    from rpa.report.network_explain import access_rows, cost_rows, mapping_text
+
+    report = model.compiled.report
+    typer.echo(mapping_text(report))
+    print_rows(cost_rows(report), title="Time and external memory")
+    print_rows(access_rows(report), title="Accesses to the banks")
+
+
+def _summary(model: CompiledModel) -> Row:
+    report = model.compiled.report
+    weight_bytes = None if model.quantized is None else model.quantized.report.weight_bytes
+    error = None if model.quantized is None else 100 * model.quantized.report.comparison.relative_error_integer
+    return {"network": report.network, "layers": len(report.layers), "cycles": report.cycles, "utilisation [%]": 100 * report.utilisation,
+            "MAC": report.macs, "weights [bytes]": weight_bytes, "program [instructions]": len(model.compiled.program.code),
+            "error on calibration images [%]": error}
