@@ -177,7 +177,7 @@ def test_changed_bytes_give_a_network_or_an_error(make):
         except NetError as error:
             kinds["network" if "have no integer form" in str(error) else "error"] += 1
         assert time.perf_counter() - start < 5
-    assert min(kinds.values()) > 20, kinds
+    assert min(kinds.values()) > 10, kinds
 
 
 GARBAGE = {"empty": b"", "zeros": b"\x00" * 100, "text": b"not a model", "png": b"\x89PNG\r\n" * 50, "ones": b"\xff" * 1000}
