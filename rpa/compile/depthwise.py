@@ -20,7 +20,7 @@ from rpa.compile.cost import Cost
 from rpa.compile.depthwise_pattern import Pattern, pattern
 from rpa.compile.errors import CompileError
 from rpa.compile.flow import UNKNOWN, cost_of
-from rpa.compile.layout import Layout, align
+from rpa.compile.layout import Layout
 from rpa.compile.loads import Window, load_params, load_weights
 from rpa.compile.tiling import origins
 from rpa.compile.words import Group, Sink, Tile, channel_words, channels_of, fill_tile, groups_of, lane_params, load_tile, region, tile_of
@@ -46,11 +46,9 @@ class DepthwisePlan:
     """First output column of each."""
     tile: Tile
     whole_rows: bool
-    """A load brings all columns that the chunks need; else those of one chunk."""
+    """A tile holds all columns that the chunks need; else those of one chunk."""
     together: int
     """Most groups whose weights and parameters are loaded together."""
-    weight_words: int
-    """W words from a group to the next."""
     cost: Cost = UNKNOWN
 
 
@@ -109,33 +107,44 @@ def _candidates(node: Mac, layout: Layout) -> Iterator[DepthwisePlan]:
     for count in range(least, min(width, least + _CHUNKINGS) + 1):
         pixels = -(-width // count)
         chunks = origins(width, pixels, -(-width // pixels))
-        for whole in (True, False) if len(chunks) > 1 else (True,):
-            plan = _plan(node, layout, steps, groups, pixels, chunks, whole=whole)
+        for whole_rows in (True, False) if len(chunks) > 1 else (True,):
+            plan = _plan(node, layout, steps, groups, pixels, chunks, whole_rows=whole_rows)
             if plan is not None:
                 yield from (replace(plan, together=size) for size in sorted({-(-plan.together // parts) for parts in (1, 2, 4)}))
 
 
 def _plan(node: Mac, layout: Layout, steps: Pattern, groups: tuple[Group, ...], pixels: int, chunks: tuple[int, ...], *,
-          whole: bool) -> DepthwisePlan | None:
+          whole_rows: bool) -> DepthwisePlan | None:
+    """A plan, or None if it does not fit the banks."""
     config = layout.config
     height, width, _ = layout.features[node.output].feature.shape
     most = min(config.rows - steps.extra_rows, height)
     passes = -(-height // most)
     rows = -(-height // passes)
     window = Window(steps.stride * (rows + steps.extra_rows), steps.stride, steps.stride)
-    tile = tile_of(window, steps.input_pixels(width if whole else pixels), groups[0].count, steps.lead, config)
-    weight_words = align(len(steps.taps), config.bus_words)
-    lanes = 16 // layout.features[node.terms[0].input].feature.bits
+    source, output = layout.features[node.terms[0].input], layout.features[node.output]
+    pitch = groups[0].count
+    tile = tile_of(window, steps.input_pixels(width if whole_rows else pixels), pitch, steps.lead, config)
     banks = Banks(config)
-    together = min(len(groups), banks.p_entries // lanes, (banks.w_words - steps.reach) // weight_words + 1)
-    lines = -(-pixels // (layout.features[node.terms[0].input].feature.bits // layout.features[node.output].feature.bits))
-    if tile.words + (steps.ahead(tile.pixel_pitch) + 1) * tile.pixel_pitch > banks.a_words or together < 1 or rows * lines > banks.o_words:
+    together = min(len(groups), banks.p_entries * source.feature.bits // 16, (banks.w_words - steps.reach) // len(steps.taps) + 1)
+    lines = -(-pixels * output.feature.bits // source.feature.bits)
+    words = tile.words + (steps.ahead(pitch) + 1) * pitch
+    if words > banks.a_words or together < 1 or rows * lines > banks.o_words:
         return None
-    return DepthwisePlan(steps, groups, rows, origins(height, rows, passes), pixels, chunks, tile, whole, together, weight_words)
+    return DepthwisePlan(steps, groups, rows, origins(height, rows, passes), pixels, chunks, tile, whole_rows, together)
 
 
 def _cost(node: Mac, plan: DepthwisePlan, layout: Layout) -> Cost:
     return cost_of(Depthwise(node, plan, replace(layout, dry=True), Banks(layout.config)).nest(), layout.config)
+
+
+@dataclass(frozen=True)
+class _Operands:
+    """A group of words, its first W word and its first parameter entry."""
+
+    group: Group
+    weights: int
+    params: int
 
 
 class Depthwise:
@@ -162,11 +171,13 @@ class Depthwise:
         """All tiles for groups whose weights and parameters are in the banks together."""
         w_base, param = self.banks.next_w(), self.banks.next_p()
         constants: tuple[Command, ...] = (self._weights(groups, w_base), self._params(groups, param))
-        lanes, tiles = 16 // self.bits, []
+        lanes = 16 // self.bits
+        tiles = []
         for y in self.plan.tiles:
             blocks = []
             for number, group in enumerate(groups):
-                blocks.append(Nest("", tuple(self._blocks(y, group, w_base + number * self.plan.weight_words, param + number * lanes, constants))))
+                operands = _Operands(group, w_base + number * len(self.plan.pattern.taps), param + number * lanes)
+                blocks.append(Nest("", tuple(self._blocks(y, operands, constants))))
                 constants = ()
             tiles.append(Nest("", tuple(blocks)))
         return Nest("", tuple(tiles))
@@ -176,7 +187,7 @@ class Depthwise:
         channels = len(self.term.weight)
         weight = np.zeros((-(-channels // lanes) * lanes + 1, 3, 3), np.int64)      # the last one is zero: words without a tap
         weight[:channels] = self.term.weight[..., 0]
-        words = np.zeros((self.config.cols, len(groups), plan.weight_words), np.uint16)
+        words = np.zeros((self.config.cols, len(groups), len(plan.pattern.taps)), np.uint16)
         for number, group in enumerate(groups):
             for index, tap in enumerate(plan.pattern.taps):
                 if tap is not None:
@@ -189,9 +200,9 @@ class Depthwise:
         entries = lane_params(node.bias, node.multiplier, node.shift, groups, 16 // self.bits, self.config.cols)
         return load_params(self.layout, entries, entry)[0]
 
-    def _blocks(self, y: int, group: Group, w_base: int, param: int, constants: tuple[Command, ...]) -> Iterator[Stage]:
+    def _blocks(self, y: int, operands: _Operands, constants: tuple[Command, ...]) -> Iterator[Stage]:
         """The chunks of a tile, for a group of channel words."""
-        plan, stride, left = self.plan, self.term.stride[1], self.term.pads[1]
+        plan, stride, left, group = self.plan, self.term.stride[1], self.term.pads[1], operands.group
         base, first, loaded = 0, 0, 0
         for number, x in enumerate(plan.chunks):
             if number == 0 or not plan.whole_rows:
@@ -203,8 +214,8 @@ class Depthwise:
             loaded = needed
             bank, o_base = self.banks.next_block()
             address = plan.tile.at(base, (x - first) * stride)
-            runs = plan.pattern.runs(bank, self._common(group, w_base), address, plan.tile.pixel_pitch, plan.tile.row_pitch, plan.pixels)
-            yield Stage(constants, loads, (*self._contexts, *runs), self._results(y, x, group, bank, o_base, param))
+            runs = plan.pattern.runs(bank, self._common(group, operands.weights), address, plan.tile.pixel_pitch, plan.tile.row_pitch, plan.pixels)
+            yield Stage(constants, loads, (*self._contexts, *runs), self._results(y, x, group, bank, o_base, operands.params))
             constants, self._contexts = (), ()
 
     def _common(self, group: Group, w_base: int) -> dict[str, int]:

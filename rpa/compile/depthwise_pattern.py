@@ -58,7 +58,7 @@ class Pattern:
 
     def ahead(self, pixel_pitch: int) -> int:
         """Pixels behind the last one needed that steps may read, for nothing."""
-        return (2 if self.stride == 1 else 0) + -(-(self.columns - 1) // pixel_pitch) - (pixel_pitch >= self.columns)
+        return (self.stride == 1) + (self.columns - 1) // pixel_pitch
 
     def runs(self, bank: int, common: dict[str, int], address: int, pixel_pitch: int, row_pitch: int, pixels: int) -> tuple[Command, ...]:
         """Runs of a block of `pixels` outputs whose first input pixel lies at `address`. common: widths, signs, PE rows, wbase.
