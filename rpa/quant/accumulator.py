@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from rpa.quant.blocks import Part
-from rpa.quant.weights import full_range, rounding_noise, sampled
+from rpa.quant.weights import full_range, rounding_noise
 
 RATIOS = np.array([1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5, 0.45, 0.4, 0.35, 0.3])
 """Scales that are tried, relative to the one that clips no weight."""
@@ -25,6 +25,10 @@ BIAS_STEPS = 2.0**28
 """A bias is at most so many steps of its accumulator: what a channel of tiny weights and a large bias is limited by."""
 ALPHA_LIMITS = (3, 15, 255, 65535)
 """The largest alpha, unsigned, that containers of 2, 4, 8 and 16 bits hold."""
+
+
+SAMPLED = 1024
+"""Weights of a channel that are looked at, at most, when its scale is chosen."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,12 +44,15 @@ class Summand:
     """Of its weights; means nothing for an exact part."""
     asymmetric: bool = False
 
-    def importance(self) -> np.ndarray:
-        """E[x^2] of the input of each weight, of the weight's shape."""
+    def sample(self) -> tuple[np.ndarray, np.ndarray]:
+        """Weights and E[x^2] of their inputs, float64 (M, K) each, K at most `SAMPLED`: evenly picked, importance grown to stand for the rest."""
         m, _, _, c = self.part.weight.shape
-        group = np.arange(m) // max(1, m // self.part.groups)
-        squares = self.mean_square[(group[:, None] * c + np.arange(c)) % len(self.mean_square)]
-        return np.broadcast_to(np.maximum(squares, 1e-12)[:, None, None, :], self.part.weight.shape)
+        rows = self.part.weight.reshape(m, -1)
+        count = rows.shape[1]
+        picked = np.linspace(0, count - 1, min(count, SAMPLED)).astype(np.int64)
+        group = np.arange(m) // (m // self.part.groups)
+        squares = self.mean_square[group[:, None] * c + picked % c]
+        return rows[:, picked].astype(np.float64), np.maximum(squares, 1e-12) * (count / len(picked))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -96,7 +103,7 @@ class _Search:
         self.whole = np.where(whole > 0, whole, output_step / 256)
         """The scale that clips nothing."""
         self.narrow = bool(self.free) and min(one.bits for one in self.free) <= CLIPPING_BITS
-        self.samples = [(one, *sampled(one.part.weight, one.importance())) for one in self.free]
+        self.samples = [(one, *one.sample()) for one in self.free]
         self.coarsest = max((one.part.factor * one.scale for one in self.exact), default=0.0)
 
     def noise(self, scale: np.ndarray) -> np.ndarray:

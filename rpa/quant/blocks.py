@@ -18,7 +18,7 @@ class Part:
     """The node of the graph that it comes from; the row of the width table that it follows."""
     input: str
     weight: np.ndarray = field(repr=False)
-    """float (M, R, S, C // groups). Of an exact part the pattern alone: ones."""
+    """float32 or float64 (M, R, S, C // groups). Of an exact part the pattern alone: ones."""
     factor: float = 0.0
     """Not 0: an exact part, whose real weights are factor * weight. Its integers are a whole multiple of the pattern, so nothing is rounded."""
     stride: tuple[int, int] = (1, 1)
@@ -35,10 +35,6 @@ class Part:
         """One input channel for each output channel: what the array may compute lane by lane."""
         return self.groups > 1 and self.weight.shape[3] == 1
 
-    @property
-    def real_weight(self) -> np.ndarray:
-        return self.weight * self.factor if self.exact else self.weight
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MacBlock:
@@ -50,6 +46,8 @@ class MacBlock:
     """float (M,)."""
     output: str
     clip: tuple[float, float] | None = None
+    keeps_format: bool = False
+    """The output has the format of the input; so it must be a value of the input, or 0."""
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -61,6 +59,11 @@ class NodeBlock:
     """A node that is no sum of convolutions: MaxPool, Concat, Mul, or a function of one number."""
 
     node: Node
+
+    @property
+    def keeps_format(self) -> bool:
+        """The output has the format of the inputs."""
+        return self.node.op in ("MaxPool", "Concat")
 
     @property
     def name(self) -> str:

@@ -11,7 +11,7 @@ from rpa.net.float_run import run_float
 from rpa.net.graph import Graph
 from rpa.quant.blocks import Block
 from rpa.quant.errors import QuantError
-from rpa.quant.statistics import Collector, Observed, keeps_format, share_formats
+from rpa.quant.statistics import Collector, Observed, share_formats
 
 BATCH_BYTES = 128 << 20
 """As many images at once as keep all activations together below this, or one."""
@@ -55,7 +55,7 @@ def calibrate(graph: Graph, blocks: Iterable[Block], images: Mapping[str, np.nda
         if values.min() == values.max():
             raise QuantError(f"calibration data of `{name}` are constant ({float(values.flat[0]):g}); scales cannot be chosen from them")
     blocks = tuple(blocks)
-    collector = Collector(share_formats(blocks), (block.output for block in blocks if keeps_format(block)))
+    collector = Collector(share_formats(blocks), (block.output for block in blocks if block.keeps_format))
     names = tuple(graph.shapes)
     per_image = 4 * sum(int(np.prod(shape)) for shape in graph.shapes.values())
     step = max(1, BATCH_BYTES // per_image)

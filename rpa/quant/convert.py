@@ -21,7 +21,7 @@ from rpa.quant.mac import Built, build_mac
 from rpa.quant.options import Options
 from rpa.quant.scales import Format
 from rpa.quant.shortcuts import choose_separate
-from rpa.quant.statistics import Observed, keeps_format, share_formats
+from rpa.quant.statistics import Observed, share_formats
 from rpa.quant.widths import WidthTable
 
 DEPTHWISE_CONTAINER = 4
@@ -79,15 +79,15 @@ def layers_of(blocks: Iterable[Block]) -> tuple[str, ...]:
     names: dict[str, None] = {}
     for block in blocks:
         if isinstance(block, MacBlock):
-            names.update(dict.fromkeys(part.node for part in block.parts if not keeps_format(block)))
-        elif not keeps_format(block):
+            names.update(dict.fromkeys(part.node for part in block.parts if not block.keeps_format))
+        elif not block.keeps_format:
             names[block.name] = None
     return tuple(names)
 
 
 def _parts_of_prelu(blocks: Sequence[Block], observed: Mapping[str, Observed]) -> dict[str, Observed]:
     """Statistics of what the graph does not have: the positive part of a PRelu's input, near enough that of its input."""
-    return {block.output: observed[block.inputs[0]] for block in blocks if isinstance(block, MacBlock) and keeps_format(block)}
+    return {block.output: observed[block.inputs[0]] for block in blocks if isinstance(block, MacBlock) and block.keeps_format}
 
 
 def _narrow_lookups(blocks: Sequence[Block], formats: dict[str, Format], observed: dict[str, Observed], notes: list[str]) -> tuple[Block, ...]:

@@ -9,7 +9,7 @@ from rpa.quant.blocks import Block, MacBlock
 from rpa.quant.fuse import LOOKUPS
 from rpa.quant.options import Options
 from rpa.quant.scales import Format, format_of_range
-from rpa.quant.statistics import Observed, keeps_format
+from rpa.quant.statistics import Observed
 from rpa.quant.thresholds import fit
 from rpa.quant.widths import WidthTable
 
@@ -22,15 +22,16 @@ HEADROOM = 1.5
 def asked_bits(block: Block, index: int, table: WidthTable) -> int | None:
     """Bits at which a block reads its input number `index`; None if it takes whatever comes."""
     if isinstance(block, MacBlock):
-        return None if keeps_format(block) else table[block.parts[index].node].act_bits
+        return None if block.keeps_format else table[block.parts[index].node].act_bits
     if block.node.op in LOOKUPS:
         return min(LOOKUP_BITS, table[block.name].act_bits) if block.name in table.layers else LOOKUP_BITS
-    return None if keeps_format(block) else table[block.name].act_bits
+    return None if block.keeps_format else table[block.name].act_bits
 
 
 def assign_formats(graph: Graph, blocks: Sequence[Block], observed: Mapping[str, Observed], shared: Mapping[str, str], table: WidthTable,
                    options: Options) -> dict[str, Format]:
     """A format for each activation that the blocks read or write, before the limits of its producer."""
+    shared = {**{name: name for name in graph.inputs}, **shared}
     bits: dict[str, int] = {}
     factors: set[str] = set()
     for block in blocks:

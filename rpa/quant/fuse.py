@@ -40,7 +40,7 @@ def fuse(graph: Graph, separate: frozenset[str] = frozenset()) -> tuple[Block, .
 
 def refuse_unsupported(graph: Graph) -> None:
     """Raise QuantError with all nodes that cannot become integers, and why."""
-    faults = []
+    faults = [f"output `{name}` is an input; nothing is left to compute" for name in graph.outputs if name in graph.inputs]
     for node in graph.nodes:
         if node.op == "AveragePool" and any(_pads(node)) and not node.attributes["count_include_pad"]:
             faults.append(f"`{node.name}`: AveragePool divides by fewer at its edges; export it with count_include_pad = 1 or without padding")
@@ -107,7 +107,7 @@ def _blocks_of(graph: Graph, node: Node, taken: tuple[Node, ...]) -> list[Block]
 def weighted_part(graph: Graph, node: Node) -> Part:
     """The part of a Conv or Gemm; (M, C, R, S) becomes (M, R, S, C)."""
     weight = graph.initializers[node.inputs[1]].transpose(0, 2, 3, 1)
-    return Part(node=node.name, input=node.inputs[0], weight=np.asarray(weight, np.float64), stride=_pair(node, "stride"), pads=_pads(node),
+    return Part(node=node.name, input=node.inputs[0], weight=weight, stride=_pair(node, "stride"), pads=_pads(node),
                 dilation=_pair(node, "dilation"), groups=cast("int", node.attributes.get("groups", 1)))
 
 
@@ -143,7 +143,7 @@ def _prelu(graph: Graph, node: Node) -> list[Block]:
     channels = len(slope)
     positive = f"{node.output}.positive"
     rectified = MacBlock(name=f"{node.name}.positive", parts=(identity_part(node.name, node.inputs[0], channels),), bias=np.zeros(channels),
-                         output=positive, clip=(0.0, np.inf))
+                         output=positive, clip=(0.0, np.inf), keeps_format=True)
     parts = tuple(Part(node=node.name, input=name, weight=weight.reshape(channels, 1, 1, 1), groups=channels)
                   for name, weight in ((node.inputs[0], slope), (positive, 1 - slope)))
     return [rectified, MacBlock(name=node.name, parts=parts, bias=np.zeros(channels), output=node.output)]

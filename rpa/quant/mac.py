@@ -97,7 +97,7 @@ def _make_term(part: Part, weight: np.ndarray, at_least: int = 2) -> Term:
 
 def _mean_error(part: Part, term: Term, step: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """What rounded weights add to the mean of each output channel, (M,), away from the image's border."""
-    error = (term.weight * step[:, None, None, None] - part.real_weight).sum(axis=(1, 2))
+    error = term.weight.sum(axis=(1, 2)) * step[:, None] - part.weight.sum(axis=(1, 2), dtype=np.float64) * (part.factor or 1.0)
     m, c = error.shape
     group = np.arange(m) // (m // part.groups)
     return (error * mean[group[:, None] * c + np.arange(c)]).sum(axis=1)
@@ -108,7 +108,7 @@ def _interval(terms: tuple[Term, ...], formats: Mapping[str, Format]) -> tuple[n
     low = high = np.zeros(len(terms[0].weight), np.int64)
     for term in terms:
         rows, source = term.weight.reshape(len(term.weight), -1), formats[term.input]
-        up, down = np.maximum(rows, 0).sum(axis=1), np.minimum(rows, 0).sum(axis=1)
+        up, down = (rows.sum(axis=1, where=sign) for sign in (rows > 0, rows < 0))
         low = low + up * source.low + down * source.high
         high = high + up * source.high + down * source.low
     return low, high

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rpa.quant.blocks import Block, MacBlock
+from rpa.quant.blocks import Block
 from rpa.quant.errors import QuantError
 from rpa.quant.histogram import Histogram
 from rpa.quant.scales import Format
@@ -41,19 +41,12 @@ def share_formats(blocks: Iterable[Block]) -> dict[str, str]:
 
     for block in blocks:
         for name in block.inputs:
-            if keeps_format(block):
+            if block.keeps_format:
                 parent[find(block.output)] = find(name)
             else:
                 find(name)
         find(block.output)
     return {name: find(name) for name in parent}
-
-
-def keeps_format(block: Block) -> bool:
-    """Whether a block's output must have the format of its inputs."""
-    if isinstance(block, MacBlock):
-        return block.name.endswith(".positive")
-    return block.node.op in ("MaxPool", "Concat")
 
 
 class Collector:

@@ -19,8 +19,8 @@ from rpa.quant.errors import QuantError
 ROUNDINGS = ("nearest", "stochastic", "compensated")
 """nearest: ties to even. stochastic: up with the probability of the fraction, so that the mean error is zero; the published
 truncation. compensated: one after the other, each making up for those before it (`rpa.quant.compensate`)."""
-_SAMPLED = 1024
-"""Weights of a channel that are looked at, at most, when its scale is chosen."""
+_CHUNK = 1 << 22
+"""Weights that are rounded at once; bounds memory."""
 
 
 def generator_of(seed: int, name: str) -> np.random.Generator:
@@ -59,20 +59,15 @@ def to_integers(weight: np.ndarray, step: np.ndarray, bits: int, *, asymmetric: 
     low, high = integer_limits(weight, step, bits, asymmetric)
     if rounding == "compensated" and factors is not None:
         return compensated(weight, step, low, high, factors)
-    scaled = weight / step.reshape(shape)
-    if rounding == "stochastic":
-        scaled = np.floor(scaled + (generator or np.random.default_rng(0)).random(scaled.shape))
-    return np.clip(np.rint(scaled), low.reshape(shape), high.reshape(shape)).astype(np.int64)
-
-
-def sampled(weight: np.ndarray, importance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weights (M, K) and importance (M, K) with K at most `_SAMPLED`, evenly picked, importance grown to stand for the rest."""
-    rows, importance = weight.reshape(len(weight), -1), importance.reshape(len(weight), -1)
-    count = rows.shape[1]
-    if count <= _SAMPLED:
-        return rows, importance
-    picked = np.linspace(0, count - 1, _SAMPLED).astype(np.int64)
-    return rows[:, picked], importance[:, picked] * (count / _SAMPLED)
+    generator = generator or np.random.default_rng(0)
+    result = np.empty(weight.shape, np.int64)
+    rows = max(1, _CHUNK // weight[0].size)
+    for start in range(0, len(weight), rows):
+        part = slice(start, start + rows)
+        scaled = weight[part] / step[part].reshape(shape)
+        scaled = np.floor(scaled + generator.random(scaled.shape)) if rounding == "stochastic" else np.rint(scaled)
+        result[part] = np.clip(scaled, low[part].reshape(shape), high[part].reshape(shape))
+    return result
 
 
 def rounding_noise(weight: np.ndarray, importance: np.ndarray, step: np.ndarray, bits: int, asymmetric: bool) -> np.ndarray:
