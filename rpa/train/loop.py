@@ -52,8 +52,9 @@ def _cycle(step: int, per_epoch: int, settings: Settings) -> float:
 
 def optimizer_for(module: nn.Module, settings: Settings) -> torch.optim.Optimizer:
     """SGD with Nesterov momentum; weight decay on tensors of two axes or more alone."""
-    weights = [p for p in module.parameters() if p.ndim > 1]
-    others = [p for p in module.parameters() if p.ndim <= 1]
+    learned = [p for p in module.parameters() if p.requires_grad]
+    weights = [p for p in learned if p.ndim > 1]
+    others = [p for p in learned if p.ndim <= 1]
     groups = [{"params": weights, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
     return torch.optim.SGD(groups, lr=settings.peak_rate, momentum=settings.momentum, nesterov=True)
 

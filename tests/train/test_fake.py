@@ -26,12 +26,12 @@ def test_ties_go_to_even():
 
 def test_gradients_by_hand():
     """Inside: 1 to x, round(v) - v to the scale, 0 to the zero point. Clamped: 0 to x, limit - zero point to the scale, -scale to the zero point."""
-    x = torch.tensor([0.3, 1.1, -2.0, 9.0], requires_grad=True)  # v = x / 0.5 + 2: 2.6, 4.2, -2 (clamped to 0), 20 (clamped to 7)
+    x = torch.tensor([[0.3, 1.1, -2.0, 9.0]], requires_grad=True)  # v = x / 0.5 + 2: 2.6, 4.2, -2 (clamped to 0), 20 (clamped to 7)
     scale, zero = torch.tensor(0.5, requires_grad=True), torch.tensor(2.0, requires_grad=True)
-    upstream = torch.tensor([1.0, 10.0, 100.0, 1000.0])
+    upstream = torch.tensor([[1.0, 10.0, 100.0, 1000.0]])
     FakeQuantize.apply(x, scale, zero, 0, 7).backward(upstream)
     share = 1 / np.sqrt(4 * 7)
-    assert x.grad.tolist() == [1.0, 10.0, 0.0, 0.0]
+    assert x.grad.tolist() == [[1.0, 10.0, 0.0, 0.0]]
     assert float(scale.grad) == pytest.approx((1 * 0.4 + 10 * -0.2 + 100 * (0 - 2) + 1000 * (7 - 2)) * share, rel=1e-5)
     assert float(zero.grad) == pytest.approx(-0.5 * 1100 * share, rel=1e-5)
 
@@ -44,7 +44,7 @@ def test_gradients_by_channel():
     FakeQuantize.apply(torch.tensor(weight, dtype=torch.float32), together, None, -8, 7).square().sum().backward()
     for channel in range(3):
         alone = torch.tensor(scales[channel], dtype=torch.float32, requires_grad=True)
-        FakeQuantize.apply(torch.tensor(weight[channel], dtype=torch.float32), alone, None, -8, 7).square().sum().backward()
+        FakeQuantize.apply(torch.tensor(weight[None, channel], dtype=torch.float32), alone, None, -8, 7).square().sum().backward()
         assert float(together.grad.flatten()[channel]) == pytest.approx(float(alone.grad), rel=1e-4)
 
 

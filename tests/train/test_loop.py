@@ -97,3 +97,13 @@ def test_too_few_images():
     few = dataclasses.replace(data, train=Split(images=data.train.images[:3], labels=data.train.labels[:3]))
     with pytest.raises(TrainingError, match=r"^mnist-subset has 3 training images, fewer than a batch of 20$"):
         train(fresh(), few, SMALL, report=quiet)
+
+
+def test_parameters_that_are_not_learned_need_no_checkpoint(tmp_path):
+    """As the fixed scale of an input: they stay as they are, and a run goes on without them."""
+    data, module, path = load("mnist-subset"), fresh(), tmp_path / "run.ckpt"
+    module.conv1.bias.requires_grad_(False)
+    before = module.conv1.bias.clone()
+    train(module, data, SMALL, checkpoint=path, report=quiet)
+    assert torch.equal(module.conv1.bias, before)
+    assert train(module, data, SMALL, checkpoint=path, report=quiet) == []

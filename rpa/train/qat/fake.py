@@ -14,8 +14,8 @@ LEAST_SCALE = 1e-8
 class FakeQuantize(torch.autograd.Function):
     """x -> (clamp(round(x / scale + zero_point), low, high) - zero_point) * scale, ties to even; gradients to x, scale and zero point.
 
-    The gradient passes the rounding unchanged where nothing was clamped. That of the scale is divided by sqrt(values per scale * largest integer),
-    as LSQ proposes. A zero point of None is 0.
+    The gradient passes the rounding unchanged where nothing was clamped. That of the scale is divided by sqrt(values * largest integer), as LSQ
+    proposes; values are those of one image (scale of shape ()) or of one channel (M, 1, ...). A zero point of None is 0.
     """
 
     @staticmethod
@@ -36,7 +36,8 @@ class FakeQuantize(torch.autograd.Function):
         inside = error.abs() <= 0.5
         to_x = gradient * inside
         others = [axis for axis in range(steps.ndim) if scale.ndim == 0 or scale.shape[axis] == 1]
-        share = 1 / math.sqrt(steps.numel() / scale.numel() * ctx.largest)
+        values = steps[0].numel() if scale.ndim == 0 else steps.numel() // scale.numel()
+        share = 1 / math.sqrt(values * ctx.largest)
         clamped = rounded if zero_point is None else rounded - zero_point
         to_scale = torch.where(inside, error, clamped).mul_(gradient).sum(others).reshape(scale.shape) * share
         to_zero = None

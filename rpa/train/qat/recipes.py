@@ -27,8 +27,8 @@ class Recipe:
         return asdict(self)
 
 
-LENET = replace(SETTINGS["lenet5"], epochs=5, peak_rate=0.02)
-RESNET = replace(SETTINGS["resnet8"], epochs=10, cycle=0, cool_down=0, peak_rate=0.02, warm_up=0.1)
+LENET = replace(SETTINGS["lenet5"], epochs=5, peak_rate=0.01)
+RESNET = replace(SETTINGS["resnet8"], epochs=7, cycle=0, cool_down=0, peak_rate=0.003, warm_up=0.1)
 RECIPES = {recipe.name: recipe for recipe in (
     Recipe(widths=Widths(weights=4, activations=3, input=3), training=LENET),
     Recipe(widths=Widths(weights=4, activations=4, input=4), training=LENET),
