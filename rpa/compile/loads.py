@@ -129,7 +129,7 @@ def params_of(node: Mac, first: int, count: int, cols: int) -> np.ndarray:
     channels = len(node.bias)
     entries = pack_params(node.bias, node.multiplier, node.shift).reshape(channels, PARAM_WORDS)
     padded = np.zeros((count * cols, PARAM_WORDS), np.uint16)
-    padded[:, 5] = 1            # a legal shift
+    padded[:, 5] = 31           # a shift that every rounding takes
     taken = entries[first:first + count * cols]
     padded[:len(taken)] = taken
     return padded.reshape(count, cols, PARAM_WORDS).transpose(1, 0, 2)

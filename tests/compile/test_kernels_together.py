@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -155,3 +157,14 @@ def test_network_of_every_kernel(bits, preset, option):
     result = kernels.run(nests_of(net, layout, option), layout, inputs, "fast")
     for name, placed in layout.features.items():
         np.testing.assert_array_equal(kernels.read_feature(placed, result.outcome.memory), wanted[name], err_msg=name)
+
+
+def test_columns_without_a_channel_have_a_shift_that_gemmlowp_takes():
+    made = Builder((5, 6, 8), 8, seed=1)
+    made.mac("conv", "x", 20, 3, 1, 1)
+    node = replace(made.nodes[0], rounding="gemmlowp")
+    net = replace(made.net(), nodes=(node,))
+    layout = place(net, kernels.machine("default"))
+    inputs = {"x": kernels.random_values(net.features["x"])}
+    result = kernels.run(nests_of(net, layout, 0), layout, inputs)
+    np.testing.assert_array_equal(kernels.read_feature(layout.features["conv.out"], result.outcome.memory), reference.run(net, inputs)["conv.out"])
