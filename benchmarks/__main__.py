@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import emulators, kernels
+from benchmarks import emulators, kernels, many_runs
 
-BENCHMARKS = (kernels, emulators)
+BENCHMARKS = (kernels, emulators, many_runs)
 
 
 def main() -> int:

@@ -7,6 +7,7 @@ integers and lists as well as on arrays.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from hashlib import sha256
@@ -16,6 +17,8 @@ from typing import Any
 
 try:
     import numba
+    import numba.extending
+    from llvmlite import ir
     from numba.core import caching
 except ImportError:
     numba = None
@@ -26,13 +29,32 @@ HAVE_NUMBA = numba is not None
 _ROOT = Path(__file__).resolve().parents[2]
 
 
+_IMPORT = re.compile(r"^from ((?:rpa|isa)[.\w]*) import (\([^)]*\)|.*)", re.MULTILINE)
+
+
 @cache
-def _sources_digest(folder: Path) -> str:
-    """Of every source that compiled code of a folder can depend on. numba itself looks at the file of a function alone,
-    and would keep machine code that calls an older version of a function in another file."""
+def _imports(path: Path) -> frozenset[Path]:
+    """Files of this project that a file imports from: modules, and those among the names it takes from a package."""
+    found = set()
+    for module, names in _IMPORT.findall(path.read_text(encoding="utf-8")):
+        place = _ROOT / module.replace(".", "/")
+        inside = [place / f"{name}.py" for name in re.findall(r"\w+", names)] if place.is_dir() else [place.with_suffix(".py")]
+        found.update(each for each in inside if each.is_file())
+    return frozenset(found)
+
+
+@cache
+def _sources_digest(path: Path) -> str:
+    """Of every source that compiled code of a file can depend on: what it imports, directly or not. numba itself looks at the
+    file of a function alone, and would keep machine code that calls an older version of a function in another file."""
+    found, waiting = {path, Path(__file__).resolve()}, [path]
+    while waiting:
+        more = _imports(waiting.pop()) - found
+        found |= more
+        waiting += more
     digest = sha256()
-    for path in sorted({*folder.glob("*.py"), *(_ROOT / "rpa" / "arch").glob("*.py"), _ROOT / "isa" / "table.py"}):
-        digest.update(path.read_bytes())
+    for each in sorted(found):
+        digest.update(each.read_bytes())
     return digest.hexdigest()
 
 
@@ -45,7 +67,7 @@ def _stamp_by_all_sources() -> None:
                 return super().from_function(function, file) if Path(file).resolve().is_relative_to(_ROOT / "rpa") else None
 
             def get_source_stamp(self):
-                return _sources_digest(Path(self._py_file).resolve().parent)
+                return _sources_digest(Path(self._py_file).resolve())
 
         return Locator
 
@@ -83,6 +105,65 @@ def inner(function: Callable[..., Any]) -> Callable[..., Any]:
 def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
     """:func:`inner` for functions whose arguments are costly to pass: their code goes into the caller."""
     return _compile(function, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)
+
+
+VECTOR = 16
+"""Elements that :func:`add_scaled` works on."""
+
+
+def add_scaled(target, at, x, source, start):
+    """target[at:at+VECTOR] += x * source[start:start+VECTOR]; flat arrays of one type, which must not overlap.
+
+    Compiled, it is a handful of vector instructions, which the loop would become only behind a check, in every turn, that
+    the arrays do not overlap.
+    """
+    target[at:at + VECTOR] += x * source[start:start + VECTOR]
+
+
+def add_scaled_pair(target, at, x, source, start, y, second):
+    """:func:`add_scaled` of two terms: x * source[start:...] + y * source[second:...]."""
+    target[at:at + VECTOR] += x * source[start:start + VECTOR] + y * source[second:second + VECTOR]
+
+
+def _add_scaled_terms(context, builder, signature, args):
+    """Code of the two functions above: load, multiply by a number in every lane and add, store."""
+    array, number = signature.args[0], signature.args[0].dtype
+    lane, align = context.get_data_type(number), number.bitwidth // 8
+    vector, undefined = ir.VectorType(lane, VECTOR), ir.Undefined
+    lanes = ir.Constant(ir.VectorType(ir.IntType(32), VECTOR), [0] * VECTOR)
+    data = [context.make_array(array)(context, builder, args[i]).data for i in (0, 3)]
+
+    def place(base, at):
+        return builder.bitcast(builder.gep(base, [at]), vector.as_pointer())
+
+    def multiplied(x, at):
+        one = builder.insert_element(ir.Constant(vector, undefined), x, ir.Constant(ir.IntType(32), 0))
+        every = builder.shuffle_vector(one, ir.Constant(vector, undefined), lanes)
+        many = builder.load(place(data[1], at), align=align)
+        return builder.fmul(every, many, flags=("contract",)) if isinstance(number, numba.types.Float) else builder.mul(every, many)
+
+    total = builder.load(place(data[0], args[1]), align=align)
+    for x, at in [(args[2], args[4])] + ([(args[5], args[6])] if len(args) > 5 else []):
+        product = multiplied(x, at)
+        total = builder.fadd(total, product, flags=("contract",)) if isinstance(number, numba.types.Float) else builder.add(total, product)
+    builder.store(total, place(data[0], args[1]), align=align)
+
+
+if HAVE_NUMBA:
+    @numba.extending.intrinsic
+    def _add_scaled(typing, target, at, x, source, start):
+        index = numba.types.intp
+        return numba.types.void(target, index, target.dtype, source, index), _add_scaled_terms
+
+    @numba.extending.intrinsic
+    def _add_scaled_pair(typing, target, at, x, source, start, y, second):
+        index = numba.types.intp
+        return numba.types.void(target, index, target.dtype, source, index, target.dtype, index), _add_scaled_terms
+
+    for _plain, _fast in ((add_scaled, _add_scaled), (add_scaled_pair, _add_scaled_pair)):
+        _fast.py_func = _plain
+        _MARKED.add(_plain)
+    add_scaled, add_scaled_pair = _add_scaled, _add_scaled_pair
 
 
 def source_of(function: Callable[..., Any]) -> Callable[..., Any]:

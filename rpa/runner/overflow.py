@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from isa.table import ACC_BANKS, ACC_INDEX_COUNT
 from rpa.arch.config import ArrayConfig
-from rpa.emu.fast.execute import plan_run, selected
 from rpa.emu.fast.layout import CONTEXT, DST, OP, SRC, Registers
-from rpa.emu.fast.queues import Command
-from rpa.emu.fast.stream import Steps
+from rpa.emu.fast.trace import Command
+from rpa.runner.stream import NO_BASES, Steps, steps_of
 from rpa.runner.weights import KnownWeights
 
 
@@ -68,6 +68,38 @@ class Overflow:
     text: str
 
 
+@dataclass(frozen=True)
+class Added:
+    """What a run does to one accumulator."""
+
+    relative: int
+    """Its index relative to ex.cbase."""
+    overwritten: bool
+    """Some step starts it from 0."""
+    parts: tuple[tuple[int, Growth], ...]
+    """(steps whose result stays, growth) per context slot."""
+
+    @property
+    def lanes(self) -> int:
+        """Lanes that the accumulator is split into."""
+        return max(part.lanes for _, part in self.parts)
+
+    def bound(self, before: int) -> int:
+        """The largest magnitude afterwards."""
+        largest = max([before, *(part.each for _, part in self.parts if part.sets)])
+        return largest + sum(count * part.per_step * part.each for count, part in self.parts if not part.sets)
+
+
+@dataclass(frozen=True, eq=False)
+class Effect:
+    """What a run with given registers and contexts does to accumulators."""
+
+    steps: Steps
+    grown: tuple[Growth | None, ...]
+    """Per relative context slot."""
+    added: tuple[Added, ...]
+
+
 class Bounds:
     """Follows contexts and runs of a program in order."""
 
@@ -76,48 +108,62 @@ class Bounds:
         self.contexts = np.zeros((config.ctx_slots, config.rows, config.cols), dtype=np.uint32)
         self.bounds = [[0] * ACC_INDEX_COUNT for _ in range(ACC_BANKS)]
         self.weights = KnownWeights(config)
+        self._effects: dict[Registers, Effect | None] = {}
+        """Of the runs so far with the present contexts, by registers but for those that change nothing here."""
 
     def load_context(self, command: Command) -> None:
-        r = command.registers
-        self.contexts[command.operand][selected(r.rmask, r.cmask, self.config)] = command.value
+        r, config = command.registers, self.config
+        rows, cols = r.rmask >> np.arange(config.rows) & 1 != 0, r.cmask >> np.arange(config.cols) & 1 != 0
+        self.contexts[command.operand][np.ix_(rows, cols)] = command.value
+        self._effects.clear()
 
     def run(self, command: Command) -> Overflow | None:
         """Add a `run`; the worst accumulator if one could pass its limit."""
-        r, config = command.registers, self.config
-        steps = plan_run(r, config.ctx_slots)
-        overwritten, counts = steps.staying
-        grown = [self._slot_growth((slot + r.sbase) % config.ctx_slots, r) for slot, _ in steps.slots]
+        r = command.registers
+        key = r._replace(**NO_BASES | {"sbase": r.sbase})
+        if key not in self._effects:
+            self._effects[key] = self._effect(key)
+        effect, bounds = self._effects[key], self.bounds[command.operand]
         worst: Overflow | None = None
         known: np.ndarray | None = None
-        for relative in np.flatnonzero(counts.sum(axis=0)):
-            index = (int(relative) + r.cbase) % ACC_INDEX_COUNT
-            before = 0 if overwritten[relative] else self.bounds[command.operand][index]
-            parts = [(int(counts[row, relative]), growth) for row, growth in enumerate(grown) if growth is not None and counts[row, relative]]
-            if not parts:
-                continue
-            bits = config.acc_bits // max(part.lanes for _, part in parts)
+        for added in effect.added if effect is not None else ():
+            index = (added.relative + r.cbase) % ACC_INDEX_COUNT
+            before = 0 if added.overwritten else bounds[index]
+            bound, bits = added.bound(before), self.config.acc_bits // added.lanes
             limit = (1 << (bits - 1)) - 1
-            bound = max([before, *(part.each for _, part in parts if part.sets)])
-            bound += sum(count * part.per_step * part.each for count, part in parts if not part.sets)
-            text = _formula(before, parts)
-            if bound > limit and all(part.of_weights for _, part in parts):
-                known = known if known is not None else self._known(steps, r, grown)
-                if before + int(known[relative]) < bound:
-                    bound, text = before + int(known[relative]), _known_formula(before, int(known[relative]), parts)
-            self.bounds[command.operand][index] = bound
+            text = ""
+            if bound > limit and effect is not None and all(part.of_weights for _, part in added.parts):
+                known = known if known is not None else self._known(effect, r)
+                if before + int(known[added.relative]) < bound:
+                    bound, text = before + int(known[added.relative]), _known_formula(before, int(known[added.relative]), added.parts)
+            bounds[index] = bound
             if bound > limit and (worst is None or bound > worst.bound):
-                worst = Overflow(bound, limit, bits, text)
+                worst = Overflow(bound, limit, bits, text or _formula(before, added.parts))
         return worst
 
-    def _known(self, steps: Steps, r: Registers, grown: list[Growth | None]) -> np.ndarray:
+    def _effect(self, r: Registers) -> Effect | None:
+        steps = steps_of(r._replace(sbase=0), self.config.ctx_slots)
+        if steps is None:
+            return None
+        overwritten, counts = steps.staying
+        grown = tuple(self._slot_growth((slot + r.sbase) % self.config.ctx_slots, r) for slot, _ in steps.slots)
+        added = []
+        for relative in np.flatnonzero(counts.sum(axis=0)).tolist():
+            parts = tuple((int(counts[row, relative]), growth) for row, growth in enumerate(grown)
+                          if growth is not None and counts[row, relative])
+            if parts:
+                added.append(Added(relative, bool(overwritten[relative]), parts))
+        return Effect(steps, grown, tuple(added))
+
+    def _known(self, effect: Effect, r: Registers) -> np.ndarray:
         """(16,) the same bound per relative accumulator, with known weights at their own values."""
-        counted = steps.stays.copy()
-        factor = max((part.of_weights for part in grown if part is not None), default=0)
-        for (slot, _), part in zip(steps.slots, grown, strict=True):
+        counted = effect.steps.stays.copy()
+        factor = max((part.of_weights for part in effect.grown if part is not None), default=0)
+        for (slot, _), part in zip(effect.steps.slots, effect.grown, strict=True):
             if part is None:
-                counted &= steps.slot != slot
-        by_lane = any(part is not None and part.lanes > 1 for part in grown)
-        return factor * self.weights.sums(steps, r, counted, by_lane, largest_magnitude(r.wbits, r.wsigned))
+                counted &= effect.steps.slot != slot
+        by_lane = any(part is not None and part.lanes > 1 for part in effect.grown)
+        return factor * self.weights.sums(effect.steps, r, counted, by_lane, largest_magnitude(r.wbits, r.wsigned))
 
     def _slot_growth(self, slot: int, r: Registers) -> Growth | None:
         """The largest growth among the PEs that work."""
@@ -126,11 +172,11 @@ class Bounds:
         return max(found, key=lambda part: (part.lanes, part.per_step * part.each), default=None)
 
 
-def _formula(before: int, parts: list[tuple[int, Growth]]) -> str:
+def _formula(before: int, parts: Sequence[tuple[int, Growth]]) -> str:
     terms = [f"{count * part.per_step} * {part.text}" for count, part in parts if not part.sets]
     return "K * max|a| * max|w| = " + " + ".join(([str(before)] if before else []) + terms)
 
 
-def _known_formula(before: int, known: int, parts: list[tuple[int, Growth]]) -> str:
+def _known_formula(before: int, known: int, parts: Sequence[tuple[int, Growth]]) -> str:
     factor = max(part.of_weights for _, part in parts)
     return "max|a| * sum|w| = " + (f"{before} + " if before else "") + f"{factor} * {known // factor}"

@@ -9,16 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
+
 from isa.program import Program
+from isa.table import DIMS
 from rpa.arch.config import ArrayConfig
-from rpa.emu.fast.checks import contradiction
-from rpa.emu.fast.clock import visits
-from rpa.emu.fast.decode import K_RDCTR, decode
-from rpa.emu.fast.errors import NeedStepping
-from rpa.emu.fast.layout import COUNTER, ENGINE_NAMES
-from rpa.emu.fast.machine import config_of
-from rpa.emu.fast.queues import Command
-from rpa.emu.fast.trace import Blocked, Trace, trace
+from rpa.emu.fast import future as F
+from rpa.emu.fast.layout import ENGINE_NAMES
+from rpa.emu.fast.machine import code_of, config_of
+from rpa.emu.fast.trace import Blocked, Command, Trace, command_of, trace
+from rpa.emu.step import layout as L
+from rpa.runner.checks import contradiction
 from rpa.runner.errors import Finding, PreflightError
 from rpa.runner.overflow import Bounds
 from rpa.runner.ranges import out_of_range
@@ -73,8 +74,7 @@ class _Key:
 def _inspect(key: _Key) -> Preflight:
     program, config = key.program, config_of(key.program)
     followed = trace(program, max_cycles=key.limit)
-    decoded = decode(program.code, config)
-    if any(item[0] == K_RDCTR and item[2] == COUNTER["rq_saturations"] for item in decoded):
+    if L.RQ_SATURATIONS - L.COUNT in code_of(program.code)[1]:
         return Preflight(followed, _mean_lanes(followed), ())
     findings = _command_findings(program, followed, config)
     findings += [_deadlock(program, blocked) for blocked in followed.blocked]
@@ -82,28 +82,30 @@ def _inspect(key: _Key) -> Preflight:
 
 
 def _mean_lanes(followed: Trace) -> float:
-    steps = lane_steps = 0
-    for command, _ in followed.commands:
-        if command.name == "run":
-            count = visits(command)
-            steps += count
-            lane_steps += count * (16 // command.registers.cbits)
-    return lane_steps / steps if steps else 1.0
+    registers = followed.rows[followed.rows[:, F.T_OPCODE] == L.RUN, F.T_REGISTERS:].astype(float)
+    first = registers[:, L.EX_N0 - L.FIRST_REGISTER[L.EX]:]
+    steps = first[:, :DIMS].prod(axis=1)
+    lanes = 16 // registers[:, L.EX_CBITS - L.FIRST_REGISTER[L.EX]]
+    return float((steps * lanes).sum() / steps.sum()) if len(steps) else 1.0
 
 
 def _command_findings(program: Program, followed: Trace, config: ArrayConfig) -> list[Finding]:
-    """Findings about single commands, at most one for each instruction."""
+    """Findings about single commands, at most one for each instruction, in the order of the commands."""
     findings: dict[int, Finding] = {}
     bounds = Bounds(config)
-    for command, _ in followed.commands:
-        try:
-            finding = _check(program, command, config, bounds)
-        except NeedStepping:
-            continue
+    opcode, dest = followed.rows[:, F.T_OPCODE], followed.rows[:, F.T_ARG]
+    looked_at = np.isin(opcode, (L.RUN, L.CTXLD)) | (opcode == L.LOAD) & (dest == L.TO_W) | (followed.rows[:, F.T_PROBLEM] != F.NO_PROBLEM)
+    for row in followed.rows[looked_at]:
+        command = command_of(row)
+        finding = _check(program, command, config, bounds)
         if finding is not None:
             findings.setdefault(command.pc, finding)
         if len(findings) == _MOST_FINDINGS:
             break
+    text = contradiction(followed.refused, config) if followed.refused is not None else None
+    if text is not None and followed.refused is not None:
+        pc = followed.refused.pc
+        findings.setdefault(pc, Finding("registers", where(program, pc), pc, text, "change the registers before this command"))
     return list(findings.values())
 
 
@@ -111,9 +113,6 @@ def _check(program: Program, command: Command, config: ArrayConfig, bounds: Boun
     if command.name == "ctxld":
         bounds.load_context(command)
     place = where(program, command.pc)
-    text = contradiction(command, config)
-    if text is not None:
-        return Finding("registers", place, command.pc, text, "change the registers before this command")
     problem = out_of_range(command, config)
     if problem is not None:
         kind, text, hint = problem
@@ -130,8 +129,7 @@ def _check(program: Program, command: Command, config: ArrayConfig, bounds: Boun
 
 
 def _deadlock(program: Program, blocked: Blocked) -> Finding:
-    command = blocked.command
     missing = ", ".join(f"`{ENGINE_NAMES[engine]}`" for engine in blocked.missing)
-    text = f"`{command.name}` waits in engine `{ENGINE_NAMES[command.engine]}` for a token from {missing} that never comes"
-    hint = f"add signal({ENGINE_NAMES[command.engine]}) to a command of {missing}, or take it out of wait()"
-    return Finding("deadlock", where(program, command.pc), command.pc, text, hint)
+    text = f"`{blocked.name}` waits in engine `{ENGINE_NAMES[blocked.engine]}` for a token from {missing} that never comes"
+    hint = f"add signal({ENGINE_NAMES[blocked.engine]}) to a command of {missing}, or take it out of wait()"
+    return Finding("deadlock", where(program, blocked.pc), blocked.pc, text, hint)

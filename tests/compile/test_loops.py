@@ -194,7 +194,7 @@ def test_following_a_kernel_agrees_with_the_event_loop(path):
         assert "counters cannot be followed" in str(error)
         pytest.skip("reads counters")
     seen: dict[int, list] = {}
-    for command, _ in trace(program).commands:
+    for command in trace(program).commands:
         if command.name != "sync":
             seen.setdefault(command.engine, []).append((command.pc, *held(("ld", "ex", "dr", "st")[command.engine], command.registers)))
     assert followed == seen

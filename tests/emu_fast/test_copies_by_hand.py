@@ -10,14 +10,8 @@ import numpy as np
 import pytest
 
 from rpa.arch.config import ArrayConfig
-from rpa.emu.fast.drain import Drain
-from rpa.emu.fast.errors import NeedStepping
-from rpa.emu.fast.layout import COUNTER, DEST, DR, LD, RESET, ROUND, SOURCE, ST
-from rpa.emu.fast.load import Load
-from rpa.emu.fast.queues import Command
-from rpa.emu.fast.state import State
-from rpa.emu.fast.store import Store
-from rpa.emu.fast.timeline import Tally
+from rpa.emu.fast.layout import DR, LD, RESET, ROUND, ST
+from tests.emu_fast.one import State, carry_out
 
 CONFIG = ArrayConfig.from_dict(ArrayConfig.preset("small").to_dict() | {"cols": 8, "bus_words": 8, "mem_bytes": 1 << 16})
 
@@ -89,11 +83,8 @@ def test_load(seed: int, source: str) -> None:
     r, source = random_load(rng, source)
     dest = rng.choice("awp")
     state, expected = random_state(seed), random_state(seed)
-    command = Command(LD, "ld", (), (), (DEST[dest], SOURCE[source]), 0, r, 0, source == "o")
     depth = getattr(expected, dest).shape[0]
-    try:
-        Load(state).start(command, 10, Tally(keep=False))
-    except NeedStepping:
+    if carry_out(state, "ld", r, dest=dest, source=source) is None:
         q = np.arange(getattr(state, dest).shape[1]) >> r.group
         used = [r.base + j * r.pitch + u * r.dstep - int(k) * r.bstep for j in range(r.rows) for u in range(r.units) for k in q]
         assert min(used) < 0 or max(used) + r.unit * r.pack // 16 > depth or r.base > depth, "a harmless load was refused"
@@ -176,16 +167,14 @@ def test_drain(seed: int, rounding: str) -> None:
         pitch=rng.randint(-30, 90) if row0 else rng.randint(0, 90), param=rng.randint(0, 5), pacc=rng.randint(0, 1), plane=rng.randint(0, 1),
         pre=rng.randint(0, 31), round=ROUND[rounding], zp=rng.randint(-65536, 65535), lo=-rng.randint(0, limit), hi=rng.randint(0, limit - 1),
         bits=rng.choice((2, 4, 8, 16)), raw=int(rng.random() < 0.2))
-    tally = Tally(keep=False)
-    try:
-        Drain(state).start(Command(DR, "drain", (), (), 1, 0, r, 0, False), 10, tally)
-    except NeedStepping:
+    counters = carry_out(state, "drain", r, bank=1)
+    if counters is None:
         assert r.base + (r.rows - 1) * r.pitch < 0, "a harmless drain was refused"
         return
     changed = drain_model(r, 1, expected)
     assert np.array_equal(state.o, expected.o), f"seed {seed}; {r}"
     assert np.array_equal(state.lfsr, expected.lfsr)
-    assert tally.totals[COUNTER["rq_saturations"]] == changed
+    assert counters["rq_saturations"] == changed
 
 
 def store_model(r, state: State) -> None:
@@ -210,9 +199,6 @@ def test_store(seed: int) -> None:
         xstep=rng.choice([step for step in (1, 2, 4, 8) if step * bits <= 16]), base=rng.randint(100, 200), pitch=rng.randint(-9, 20),
         col0=rng.randint(0, 9), rstride=2 * unit * rng.randint(-20, 60), xstride=2 * unit * rng.randint(-2, 9), wstride=2 * unit * rng.randint(-1, 2))
     state, expected = random_state(seed), random_state(seed)
-    before = state.memory.copy()
-    Store(state).start(Command(ST, "st", (), (), 0, 0, r, 0, True), 10, Tally(keep=False))
+    assert carry_out(state, "st", r) is not None
     store_model(r, expected)
     assert np.array_equal(state.memory, expected.memory), f"seed {seed}; {r}"
-    state.undo()
-    assert np.array_equal(state.memory, before)

@@ -11,11 +11,8 @@ import pytest
 from isa.encoding import encode_context
 from isa.table import PE_CONDS, PE_DESTS, PE_OPS, PE_ROUTES, PE_SOURCES
 from rpa.arch.config import ArrayConfig
-from rpa.emu.fast.execute import Execute
 from rpa.emu.fast.layout import EX, RESET
-from rpa.emu.fast.queues import Command
-from rpa.emu.fast.state import State
-from rpa.emu.fast.timeline import Tally
+from tests.emu_fast.one import State, carry_out
 
 CONFIG = ArrayConfig.preset("small")
 STEPS = 24
@@ -139,12 +136,12 @@ def test_random_contexts(seed: int) -> None:
     r = RESET[EX]._replace(n0=3, n1=STEPS // 3, as0=5, as1=1, ws0=2, ws1=3, cs0=rng.randint(0, 1), cs1=rng.randint(0, 2), ss0=1,
                            red=rng.choice((0, 2, 3)), keep=rng.randrange(2), cbase=7, abits=bits, wbits=bits, cbits=bits,
                            asigned=int(signs[0]), wsigned=int(signs[1]))
-    Execute(state).start(Command(EX, "run", (), (), 1, 0, r, 0, False), 10, Tally(keep=False))
+    assert carry_out(state, "run", r, bank=1) is not None
     steps = [(5 * i + j, 2 * i + 3 * j, i, (7 + i * r.cs0 + j * r.cs1) % 16, not r.keep and not (r.red & 1 and i) and not (r.red & 2 and j))
              for j in range(STEPS // 3) for i in range(3)]
     run_model(pes, steps, state.a, state.w, bits, signs, acc_bits)
     for row, col in product(range(config.rows), range(config.cols)):
         pe, where = pes[row][col], f"PE {row}, {col}; seed {seed}"
         assert state.pe_registers[:, row, col].tolist() == pe.registers, where
-        assert (state.flags[row, col], state.out[row + 1, col + 1]) == (pe.flag, pe.out), where
+        assert (state.flags[row, col], state.out[row, col]) == (pe.flag, pe.out), where
         assert state.acc[1, :, row, col].tolist() == pe.acc, where

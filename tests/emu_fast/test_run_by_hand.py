@@ -10,11 +10,8 @@ import pytest
 
 from isa.encoding import encode_context
 from rpa.arch.config import ArrayConfig
-from rpa.emu.fast.execute import Execute
 from rpa.emu.fast.layout import EX, RESET
-from rpa.emu.fast.queues import Command
-from rpa.emu.fast.state import State
-from rpa.emu.fast.timeline import Tally
+from tests.emu_fast.one import State, carry_out
 
 CONFIG = ArrayConfig.preset("small")
 WIDTHS = (2, 4, 8, 16)
@@ -106,7 +103,7 @@ def test_run_equals_the_model(seed: int, acc_bits: int, op: str) -> None:
     state.contexts[:] = encode_context(op, "a", "w")
     before = state.acc.copy()
     bank = seed % 2
-    Execute(state).start(Command(EX, "run", (), (), bank, 0, r, 0, False), 10, Tally(keep=False))
+    assert carry_out(state, "run", r, bank=bank) is not None
     for row, col in product(range(config.rows), range(config.cols)):
         expected = before[bank, :, row, col].tolist()
         if row < r.rows and col < r.cols:

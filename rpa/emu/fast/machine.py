@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import Any
 
 import numpy as np
 
 from isa.program import Program
+from isa.table import CORE_REGISTERS
 from rpa.arch.config import ArrayConfig
-from rpa.arch.outcome import Outcome
-from rpa.emu.fast.blas import one_thread
-from rpa.emu.fast.checks import contradiction
-from rpa.emu.fast.clock import span_of
-from rpa.emu.fast.decode import decode
-from rpa.emu.fast.drain import Drain
-from rpa.emu.fast.errors import NeedStepping
-from rpa.emu.fast.execute import Execute
-from rpa.emu.fast.hazards import Hazards
-from rpa.emu.fast.layout import DR, EX, LD, ST
-from rpa.emu.fast.load import Load
-from rpa.emu.fast.queues import Command, Span
-from rpa.emu.fast.state import State
-from rpa.emu.fast.store import Store
-from rpa.emu.fast.timeline import Tally, Timeline
+from rpa.arch.jit import HAVE_NUMBA, Twins, plain
+from rpa.arch.outcome import FaultState, Outcome
+from rpa.emu.fast import events
+from rpa.emu.fast import future as F
+from rpa.emu.fast.control import depth_of
+from rpa.emu.fast.errors import reason
+from rpa.emu.step import layout as L
+from rpa.emu.step.code import predecode
+from rpa.emu.step.state import new_arrays, new_control
 
 UNLIMITED = 1 << 62
-"""Cycle limit of a run that was given none."""
+_JOURNAL_WORDS = 1 << 22
+_depth_of = plain(depth_of)
 
 
 @dataclass(frozen=True)
@@ -38,21 +35,16 @@ class FastRun:
     """None: by the event loop. Otherwise why the stepping emulator had to do it."""
 
 
-class Machine:
-    """The four engines' datapaths, called by the timeline in the order of start cycles."""
+@cache
+def _twins() -> Twins:
+    from rpa.emu.fast.vector import REPLACEMENTS
 
-    def __init__(self, state: State) -> None:
-        self.config = state.config
-        self.hazards = Hazards()
-        self.engines: dict[int, Load | Execute | Drain | Store] = {LD: Load(state), EX: Execute(state), DR: Drain(state), ST: Store(state)}
+    return Twins(REPLACEMENTS)
 
-    def start(self, command: Command, cycle: int, tally: Tally) -> Span:
-        problem = contradiction(command, self.config)
-        if problem is not None:
-            raise NeedStepping(problem)
-        if command.name != "sync":
-            self.hazards.add(command.engine, cycle, self.engines[command.engine].start(command, cycle, tally))
-        return span_of(command, cycle, self.config)
+
+def runnable(function: Any) -> Any:
+    """A function of `events`, compiled where numba is installed."""
+    return function if HAVE_NUMBA else _twins().of(function)
 
 
 @lru_cache(maxsize=16)
@@ -65,20 +57,60 @@ def config_of(program: Program) -> ArrayConfig:
     return _config(tuple(program.config.items()))
 
 
+@lru_cache(maxsize=16)
+def code_of(words: tuple[int, ...]) -> tuple[Any, frozenset[int]]:
+    """(predecoded code, counters that it reads)."""
+    rows = predecode(words)
+    reads = (rows[:, L.C_LEGAL] == 1) & np.isin(rows[:, L.C_OPCODE], (L.RDCTR, L.RDCTRH))
+    return rows.reshape(-1) if HAVE_NUMBA else rows.reshape(-1).tolist(), frozenset(rows[reads, L.C_IMM].tolist())
+
+
+def new_state(program: Program, max_cycles: int, patience: int) -> tuple[Any, Any]:
+    """(control state, code) before the first cycle."""
+    code, counters = code_of(program.code)
+    control = new_control(config_of(program), len(program.code), max_cycles, False) + [0] * (F.SIZE - L.SIZE)
+    control[F.PATIENCE], control[F.READS] = patience, int(bool(counters))
+    control[F.PARTIAL] = int(any(L.COUNT + counter >= L.A_READS for counter in counters))
+    return np.array(control, np.int64) if HAVE_NUMBA else control, code
+
+
+def in_flight(s: Any) -> bool:
+    """True if something that was carried out had not happened yet when the machine stopped."""
+    now = s[L.CYCLES]
+    return any(s[F.LIVE + e] > now or (s[F.LAST + e] and not s[F.TODO + e] and s[F.LAST + e] + _depth_of(e) > now) for e in range(L.ENGINE_COUNT))
+
+
+def _run_events(program: Program, memory: np.ndarray, max_cycles: int) -> tuple[Any, str | None]:
+    """(control state at the end, None), or (any, reason) with ``memory`` as it was."""
+    config, run, undo = config_of(program), runnable(events.run_events), runnable(events.undo)
+    s, code = new_state(program, max_cycles, UNLIMITED)
+    arrays, scratch, full = new_arrays(config, memory), F.new_scratch(config, _JOURNAL_WORDS), []
+    while True:
+        why = run(s, code, arrays, scratch)
+        if why != events.JOURNAL_FULL:
+            break
+        full.append((scratch.journal, int(s[F.JOURNALLED])))
+        needed = s[L.ST_N] * (s[L.ACTIVE + L.ST_UNIT] + F.JOURNAL_WORDS)
+        scratch = scratch._replace(journal=np.zeros(max(_JOURNAL_WORDS, int(needed)), np.uint16))
+        s[F.JOURNALLED] = 0
+    if why == events.ENDED and not (s[L.FAULT] and in_flight(s)):
+        return s, None
+    for journal, used in reversed([*full, (scratch.journal, int(s[F.JOURNALLED]))]):
+        undo(arrays.memory, journal, used)
+    return s, reason(why, scratch)
+
+
 def execute(program: Program, memory: np.ndarray, *, max_cycles: int) -> FastRun:
     """As :func:`run`, but ``memory`` itself becomes the memory of the outcome, and the way is told."""
-    config = config_of(program)
-    state = State(config, memory)
-    timeline = Timeline(decode(program.code, config), config, Machine(state), max_cycles or UNLIMITED)
-    try:
-        with one_thread():
-            timeline.run()
-    except NeedStepping as reason:
-        state.undo()
-        from rpa.emu import step  # compiled on first use, and most programs never need it
+    s, because = _run_events(program, memory, max_cycles)
+    if because is not None:
+        from rpa.emu import step
 
-        return FastRun(step.run(program, memory, max_cycles=max_cycles), str(reason))
-    return FastRun(Outcome(timeline.counters(), memory, tuple(timeline.core.registers), timeline.fault), None)
+        return FastRun(step.run(program, memory, max_cycles=max_cycles), because)
+    counters = np.array(s[L.COUNT:L.COUNT + L.COUNTER_COUNT], np.uint64)
+    registers = tuple(int(value) for value in s[L.CORE:L.CORE + CORE_REGISTERS])
+    fault = FaultState(int(s[L.FAULT]), int(s[L.FAULT_PC]), int(s[L.FAULT_AUX])) if s[L.FAULT] else None
+    return FastRun(Outcome(counters, memory, registers, fault), None)
 
 
 def run(program: Program, memory: np.ndarray, *, max_cycles: int) -> Outcome:

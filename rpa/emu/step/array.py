@@ -103,7 +103,7 @@ def operand(m, source, word, r, c, bank, index, cbits):
 
 @inlined
 def routed(m, route, r, c, x, result):
-    """New value of the output register of PE (r, c)."""
+    """New value of the output register of PE (r, c), which the route does not hold."""
     if route == L.ROUTE_RESULT:
         return result
     if route == L.ROUTE_X:
@@ -116,31 +116,33 @@ def routed(m, route, r, c, x, result):
         return neighbour(m.out, r, c, L.SRC_EAST)
     if route == L.ROUTE_SOUTH:
         return neighbour(m.out, r, c, L.SRC_SOUTH)
-    if route == L.ROUTE_WEST:
-        return neighbour(m.out, r, c, L.SRC_WEST)
-    return m.out[r, c]
+    return neighbour(m.out, r, c, L.SRC_WEST)
 
 
 @inlined
-def exec_step(m, half, slot, bank, index, rows, cols, cbits, asigned, wsigned, acc_bits):
+def exec_step(m, half, slot, bank, index, rows, cols, cbits, asigned, wsigned, acc_bits, recording):
     """Every PE executes its own context; given and kind [half] are what ACC gets. True if some PE has a kind."""
-    writes = False
+    writes, word, op, dst, kind = False, -1, 0, 0, 0
+    condition = x_source = y_source = route = 0
     for r in range(rows):
         for c in range(cols):
-            word = m.ctx[slot, r, c]
-            op = word >> L.OP_LO & L.OP_MAX
-            dst = word >> L.DST_LO & L.DST_MAX
-            kind = acc_kind(op, dst)
-            writes = writes or kind != L.KIND_NONE
-            condition, flag = word >> L.COND_LO & L.COND_MAX, m.flag[r, c]
+            if m.ctx[slot, r, c] != word:  # mostly the neighbour's
+                word = m.ctx[slot, r, c]
+                op, dst = word >> L.OP_LO & L.OP_MAX, word >> L.DST_LO & L.DST_MAX
+                x_source, y_source = word >> L.X_LO & L.X_MAX, word >> L.Y_LO & L.Y_MAX
+                condition, route = word >> L.COND_LO & L.COND_MAX, word >> L.ROUTE_LO & L.ROUTE_MAX
+                kind = acc_kind(op, dst)
+                writes = writes or kind != L.KIND_NONE
+            flag = m.flag[r, c]
             m.kind[half, r, c] = L.KIND_NONE
             m.next_out[r, c] = m.out[r, c]
             if (condition == L.COND_P and flag == 0) or (condition == L.COND_NP and flag == 1):
                 continue
-            x = operand(m, word >> L.X_LO & L.X_MAX, word, r, c, bank, index, cbits)
-            y = operand(m, word >> L.Y_LO & L.Y_MAX, word, r, c, bank, index, cbits)
+            x = operand(m, x_source, word, r, c, bank, index, cbits)
+            y = operand(m, y_source, word, r, c, bank, index, cbits)
             result = alu(op, x, y, flag, cbits, asigned, wsigned)
-            m.next_out[r, c] = routed(m, word >> L.ROUTE_LO & L.ROUTE_MAX, r, c, x, result)
+            if route != L.ROUTE_HOLD:
+                m.next_out[r, c] = routed(m, route, r, c, x, result)
             if kind != L.KIND_NONE:
                 m.kind[half, r, c] = kind
                 m.given[half, r, c] = acc_value(op, x, y, result, cbits, asigned, wsigned, acc_bits)
@@ -148,7 +150,8 @@ def exec_step(m, half, slot, bank, index, rows, cols, cbits, asigned, wsigned, a
                 m.flag[r, c] = compare(op, x, y, asigned)
             if dst >= L.DST_R0:
                 m.regs[dst - L.DST_R0, r, c] = result
-                m.reg_sig[r, c] = rotate_left(m.reg_sig[r, c], 16) ^ result ^ (dst - L.DST_R0) << 8
+                if recording:
+                    m.reg_sig[r, c] = rotate_left(m.reg_sig[r, c], 16) ^ result ^ (dst - L.DST_R0) << 8
     for r in range(rows):
         for c in range(cols):
             m.out[r, c] = m.next_out[r, c]
@@ -170,7 +173,7 @@ def accumulate_plain(acc, acc_sig, given, half, bank, index, rows, cols, first, 
 
 
 @inner
-def accumulate(acc, acc_sig, given, kind, half, bank, index, rows, cols, first, acc_bits, lanes):
+def accumulate(acc, acc_sig, given, kind, half, bank, index, rows, cols, first, acc_bits, lanes, recording):
     """ACC after :func:`exec_step`."""
     mask = (1 << acc_bits) - 1
     for r in range(rows):
@@ -178,9 +181,10 @@ def accumulate(acc, acc_sig, given, kind, half, bank, index, rows, cols, first, 
             if kind[half, r, c] == L.KIND_NONE:
                 continue
             value, old = given[half, r, c], 0 if first else acc[bank, index, r, c]
-            if kind[half, r, c] == L.KIND_ADD:
+            if kind[half, r, c] == L.KIND_ADD or (kind[half, r, c] == L.KIND_ADD_LANES and lanes == 1):
                 value = (old + value) & mask
             elif kind[half, r, c] == L.KIND_ADD_LANES:
                 value = add_lanes(old, value, lanes, acc_bits)
             acc[bank, index, r, c] = value
-            acc_sig[r, c] = rotate_left(acc_sig[r, c], acc_bits) ^ value ^ (bank << 4 | index)
+            if recording:
+                acc_sig[r, c] = rotate_left(acc_sig[r, c], acc_bits) ^ value ^ (bank << 4 | index)

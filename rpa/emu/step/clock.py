@@ -98,25 +98,44 @@ def engines_cycle(s, m):
     drain_front(s)
 
 
+@inner
+def is_finished(s):
+    """True in the cycle that sees a halted core, empty queues and quiescent engines (registered); counts it."""
+    if s[L.HALTED] == 0 or not queues_empty(s) or not all_quiet(s):
+        return False
+    s[L.DONE] = 1
+    for e in range(L.ENGINE_COUNT):
+        s[L.ENGINE_COUNTERS + 4 * e + L.IDLE_COUNTER] += 1
+    return True
+
+
+@inner
+def settle_tokens(s, was_halted):
+    """What follows from all that units did in this cycle: tokens, and whether anything can still move."""
+    if s[L.GIVEN] + s[L.GIVEN + 1] + s[L.GIVEN + 2] + s[L.GIVEN + 3] > 0 or s[L.MOVED]:
+        move_tokens(s)
+    check_deadlock(s, was_halted)
+
+
+@inner
+def end_cycle(s, start_pc):
+    """Count the cycle, which began at ``start_pc``, and hold it against the limit."""
+    s[L.CYCLES] += 1
+    if s[L.CYCLES] == s[L.LIMIT] and not s[L.DONE]:
+        raise_fault(s, L.RANK_LIMIT, L.CYCLE_LIMIT, start_pc, s[L.LIMIT])
+
+
 @inlined
 def clock(s, code, m):
     """One cycle; the machine is neither done nor faulted."""
     begin_cycle(s)
     was_halted, start_pc = s[L.HALTED], s[L.PC]
-    if was_halted and queues_empty(s) and all_quiet(s):
-        s[L.DONE] = 1
-        for e in range(L.ENGINE_COUNT):
-            s[L.ENGINE_COUNTERS + 4 * e + L.IDLE_COUNTER] += 1
-    else:
+    if not is_finished(s):
         if not was_halted:
             core_cycle(s, code)
         engines_cycle(s, m)
-        if s[L.GIVEN] + s[L.GIVEN + 1] + s[L.GIVEN + 2] + s[L.GIVEN + 3] > 0 or s[L.MOVED]:
-            move_tokens(s)
-        check_deadlock(s, was_halted)
-    s[L.CYCLES] += 1
-    if s[L.CYCLES] == s[L.LIMIT] and not s[L.DONE]:
-        raise_fault(s, L.RANK_LIMIT, L.CYCLE_LIMIT, start_pc, s[L.LIMIT])
+        settle_tokens(s, was_halted)
+    end_cycle(s, start_pc)
 
 
 @jit_entry

@@ -160,11 +160,23 @@ def issue_step(s, m, x):
     rows, cols = min(s[L.ACTIVE + L.EX_ROWS], s[L.ROWS]), min(s[L.ACTIVE + L.EX_COLS], s[L.COLS])
     if a_read:
         read_banks(m.aword, m.abank, a)
+    if w_read:
+        read_banks(m.wword, m.wbank, w)
+    count_step(s, a_read, a_hit, w_read, w_hit, rows, cols)
+    s[x + L.X_ROWS] = rows
+    s[x + L.X_COLS] = cols
+    issue_operands(s, x, a_read, a_hit, w_read, w_hit)
+    return True
+
+
+@inner
+def count_step(s, a_read, a_hit, w_read, w_hit, rows, cols):
+    """Count the step at this point of the loop nest."""
+    if a_read:
         s[L.A_READS] += rows
     elif a_hit:
         s[L.A_HITS] += rows
     if w_read:
-        read_banks(m.wword, m.wbank, w)
         s[L.W_READS] += cols
     elif w_hit:
         s[L.W_HITS] += cols
@@ -172,10 +184,6 @@ def issue_step(s, m, x):
     s[L.MAC_SLOTS] += s[L.ROWS] * s[L.COLS] * lanes
     if s[L.MAC_SLOT + s[L.EX_S]]:
         s[L.MACS] += rows * cols * lanes
-    s[x + L.X_ROWS] = rows
-    s[x + L.X_COLS] = cols
-    issue_operands(s, x, a_read, a_hit, w_read, w_hit)
-    return True
 
 
 @inner
@@ -236,7 +244,7 @@ def execute_step(s, m, x):
         s[x + L.X_WRITES] = 1
     else:
         writes = exec_step(m, half, slot, s[x + L.X_BANK], s[x + L.X_INDEX], s[x + L.X_ROWS], s[x + L.X_COLS], s[x + L.X_CBITS],
-                           s[x + L.X_ASIGNED], s[x + L.X_WSIGNED], s[L.ACC_BITS])
+                           s[x + L.X_ASIGNED], s[x + L.X_WSIGNED], s[L.ACC_BITS], s[L.RECORDING])
         s[x + L.X_WRITES] = 2 if writes else 0
 
 
@@ -252,6 +260,6 @@ def execute_acc(s, m, x):
             accumulate_plain(m.acc, m.acc_sig, m.given, half, bank, index, rows, cols, s[x + L.X_FIRST], s[L.ACC_BITS], s[L.RECORDING])
         else:
             accumulate(m.acc, m.acc_sig, m.given, m.kind, half, bank, index, rows, cols, s[x + L.X_FIRST], s[L.ACC_BITS],
-                       16 // s[x + L.X_CBITS])
+                       16 // s[x + L.X_CBITS], s[L.RECORDING])
     if s[x + L.X_LAST]:
         complete(s, L.EX, s[x + L.X_SIGNAL], s[x + L.X_PC])

@@ -49,10 +49,10 @@ class StepMachine:
             raise ConfigError(f"max_cycles is {max_cycles}, must be 0 (no limit) or more")
         self.compiled = compiled and HAVE_NUMBA
         control = new_control(self.config, len(program.code), max_cycles, recording)
-        code = predecode(program.code)
+        code = predecode(program.code).reshape(-1)
         self.s: Any = as_int64(control) if self.compiled else control
-        self.m: Arrays = new_arrays(self.config, memory)
-        self._code: Any = as_int64(code) if self.compiled else code
+        self.m: Arrays = new_arrays(self.config, memory.copy())
+        self._code: Any = code if self.compiled else code.tolist()
         self._run = clock.run_cycles if self.compiled else _plain_run_cycles()
         self._no_records = np.zeros((0, 0), np.uint64)
         self._no_events = np.zeros((0, EVENT_WORDS), np.int64)

@@ -68,7 +68,7 @@ class Arrays(NamedTuple):
 
 
 def new_arrays(config: ArrayConfig, memory: np.ndarray) -> Arrays:
-    """Reset values, with a copy of ``memory``, uint8 (mem_bytes,)."""
+    """Reset values, with ``memory``, uint8 (mem_bytes,), itself."""
     rows, cols = config.rows, config.cols
     widest = 32
 
@@ -79,7 +79,7 @@ def new_arrays(config: ArrayConfig, memory: np.ndarray) -> Arrays:
         return np.zeros(shape, np.int64)
 
     return Arrays(
-        memory=np.array(memory, np.uint8).view("<u2"), abank=words(config.a_depth, rows), wbank=words(config.w_depth, cols),
+        memory=memory.view("<u2"), abank=words(config.a_depth, rows), wbank=words(config.w_depth, cols),
         pbank=words(PARAM_WORDS * config.p_entries, cols), obank=words(config.o_depth, cols), aword=zeros(rows), wword=zeros(cols),
         afeed=zeros(FEEDER_SLOTS, rows), wfeed=zeros(FEEDER_SLOTS, cols), abus=zeros(rows), wbus=zeros(cols),
         ctx=zeros(config.ctx_slots, rows, cols), uniform=zeros(config.ctx_slots), out=zeros(rows, cols), next_out=zeros(rows, cols),

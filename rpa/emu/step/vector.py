@@ -108,7 +108,7 @@ def _routed(m, route, x, result) -> np.ndarray:
     return _neighbours(m.out, _FROM[route])
 
 
-def _exec_group(m, word, chosen, half, bank, index, cbits, asigned, wsigned, acc_bits) -> bool:
+def _exec_group(m, word, chosen, half, bank, index, cbits, asigned, wsigned, acc_bits, recording) -> bool:
     """Execute one context word in the PEs of the mask ``chosen``; True if it has a kind."""
     op, dst = word >> L.OP_LO & L.OP_MAX, word >> L.DST_LO & L.DST_MAX
     route, condition = word >> L.ROUTE_LO & L.ROUTE_MAX, word >> L.COND_LO & L.COND_MAX
@@ -124,15 +124,16 @@ def _exec_group(m, word, chosen, half, bank, index, cbits, asigned, wsigned, acc
     if route != L.ROUTE_HOLD:
         np.copyto(m.next_out, _routed(m, route, x, result), where=chosen)
     if dst >= L.DST_R0:
-        signature = _rotate_left(m.reg_sig, 16) ^ result ^ (dst - L.DST_R0) << 8
-        np.copyto(m.reg_sig, signature, where=chosen)
+        if recording:
+            signature = _rotate_left(m.reg_sig, 16) ^ result ^ (dst - L.DST_R0) << 8
+            np.copyto(m.reg_sig, signature, where=chosen)
         np.copyto(m.regs[dst - L.DST_R0], result, where=chosen)
     if op in (L.PE_CEQ, L.PE_CLT):
         np.copyto(m.flag, _compare(op, x, y, asigned), where=chosen)
     return kind != L.KIND_NONE
 
 
-def exec_step(m, half, slot, bank, index, rows, cols, cbits, asigned, wsigned, acc_bits):
+def exec_step(m, half, slot, bank, index, rows, cols, cbits, asigned, wsigned, acc_bits, recording):
     active = np.zeros(m.out.shape, bool)
     active[:rows, :cols] = True
     m.kind[half, :rows, :cols] = L.KIND_NONE
@@ -142,7 +143,7 @@ def exec_step(m, half, slot, bank, index, rows, cols, cbits, asigned, wsigned, a
     writes = False
     groups = [(word, active if uniform >= 0 else active & (m.ctx[slot] == word)) for word in words]
     for word, chosen in groups:
-        writes = _exec_group(m, word, chosen, half, bank, index, cbits, asigned, wsigned, acc_bits) or writes
+        writes = _exec_group(m, word, chosen, half, bank, index, cbits, asigned, wsigned, acc_bits, recording) or writes
     m.out[:] = m.next_out
     return writes
 
@@ -159,16 +160,22 @@ def accumulate_plain(acc, acc_sig, given, half, bank, index, rows, cols, first, 
         acc_sig[:rows, :cols] = _rotate_left(acc_sig[:rows, :cols], acc_bits) ^ target ^ (bank << 4 | index)
 
 
-def accumulate(acc, acc_sig, given, kind, half, bank, index, rows, cols, first, acc_bits, lanes):
+def accumulate(acc, acc_sig, given, kind, half, bank, index, rows, cols, first, acc_bits, lanes, recording):
     target, kinds, value = acc[bank, index, :rows, :cols], kind[half, :rows, :cols], given[half, :rows, :cols]
-    old = np.zeros_like(target) if first else target
-    added = (old + value) & ((1 << acc_bits) - 1)
-    by_lane = _add_lanes(old, value, lanes, acc_bits)
-    result = np.where(kinds == L.KIND_ADD, added, np.where(kinds == L.KIND_ADD_LANES, by_lane, value))
-    written = kinds != L.KIND_NONE
+    found = np.unique(kinds).tolist()
+    old, result = 0 if first else target, value
+    if L.KIND_ADD in found or (L.KIND_ADD_LANES in found and lanes == 1):
+        result = (old + value) & ((1 << acc_bits) - 1)
+    if L.KIND_ADD_LANES in found and lanes > 1:
+        by_lane = _add_lanes(old + (value & 0), value, lanes, acc_bits)
+        result = by_lane if len(found) == 1 else np.where(kinds == L.KIND_ADD_LANES, by_lane, result)
+    if L.KIND_STORE in found:
+        result = np.where(kinds == L.KIND_STORE, value, result)
+    written = kinds != L.KIND_NONE if L.KIND_NONE in found else True
     np.copyto(target, result, where=written)
-    signature = _rotate_left(acc_sig[:rows, :cols], acc_bits) ^ result ^ (bank << 4 | index)
-    np.copyto(acc_sig[:rows, :cols], signature, where=written)
+    if recording:
+        signature = _rotate_left(acc_sig[:rows, :cols], acc_bits) ^ result ^ (bank << 4 | index)
+        np.copyto(acc_sig[:rows, :cols], signature, where=written)
 
 
 # -- columns of the drain ---------------------------------------------------------------------------------------------

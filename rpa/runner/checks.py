@@ -5,7 +5,7 @@ from __future__ import annotations
 from isa.table import ACC_INDEX_COUNT
 from rpa.arch.config import ArrayConfig
 from rpa.emu.fast.layout import SOURCE, Registers
-from rpa.emu.fast.queues import Command
+from rpa.emu.fast.trace import Command
 
 _WORD_BITS = 16
 

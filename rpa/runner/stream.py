@@ -1,7 +1,7 @@
 """The steps of one `run` as arrays: addresses after feeder effects, slices, accumulator indices, first flags (design.md section 6).
 
-A plan depends on the registers without the four bases, and is kept; a bank word that a step uses is named by the *source step*
-that read it.
+For the preflight, which must know what a run can do without running it. A plan depends on the registers without the four
+bases, and is kept; a bank word that a step uses is named by the *source step* that read it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from isa.table import ACC_INDEX_COUNT, DIMS, FEEDER_SLOTS
-from rpa.emu.fast.errors import NeedStepping
 from rpa.emu.fast.layout import Registers
-from rpa.emu.fast.lines import distinct
 
 LARGEST = 1 << 21
 """Steps of one `run` beyond which a plan would take too much memory."""
@@ -45,11 +43,6 @@ class Operand:
     def used(self) -> bool:
         return self.read_count > 0
 
-    @cached_property
-    def addresses(self) -> np.ndarray:
-        """Relative addresses that are read, ascending."""
-        return distinct(self.address[self.reads] - self.low) + self.low
-
 
 @dataclass(frozen=True, eq=False)
 class Steps:
@@ -75,7 +68,6 @@ class Steps:
         """(relative slot, steps that use it)."""
         values, counts = np.unique(self.slot, return_counts=True)
         return tuple((int(value), int(count)) for value, count in zip(values, counts, strict=True))
-
 
     @cached_property
     def staying(self) -> tuple[np.ndarray, np.ndarray]:
@@ -152,14 +144,14 @@ def _operand(r: Registers, side: str, indices: list[np.ndarray], shape: tuple[in
     return Operand(reads, hits, address[source], source >= 0, piece, low, high, int(read_at.size), count - int(read_at.size))
 
 
-def steps_of(r: Registers, ctx_slots: int) -> Steps:
-    """Plan of a `run` with registers ``r``, whose bases are 0 (:data:`NO_BASES`)."""
+def steps_of(r: Registers, ctx_slots: int) -> Steps | None:
+    """Plan of a `run` with registers ``r``, whose bases are 0 (:data:`NO_BASES`); None if it has more than :data:`LARGEST` steps."""
     sizes = [getattr(r, f"n{d}") for d in range(DIMS)]
     count = 1
     for size in sizes:
         count *= size
     if count > LARGEST:
-        raise NeedStepping("a very long run")
+        return None
     shape = tuple(reversed(sizes))
     indices = [np.arange(size).reshape((-1,) + (1,) * d) for d, size in enumerate(sizes)]
 
