@@ -261,6 +261,12 @@ def test_what_is_refused():
     with pytest.raises(QuantError) as caught:
         fuse(net.graph("averagepool0.out"))
     assert str(caught.value) == ("`averagepool0`: AveragePool divides by fewer at its edges; export it with count_include_pad = 1 or without padding")
+    net = Builder((3, 8, 8))
+    net.add("Quant", ["x"], (3, 8, 8), scale=0.1, zero_point=0, low=-128, high=127, bits=8, signed=True)
+    with pytest.raises(QuantError) as caught:
+        fuse(net.graph("quant0.out", "x"))
+    assert str(caught.value) == ("output `x` is an input; nothing is left to compute\n"
+                                 "`quant0`: the model is quantized already; its integers are taken as they are by `rpa.net.qdq`")
     with pytest.raises(QuantError) as caught:
         quantized(residual_net(), WidthTable(Width(8, 8), {"conf1": Width(4, 4)}))
     assert str(caught.value) == "table of widths: no layer is called `conf1`; did you mean `conv1`?"
