@@ -10,6 +10,8 @@ from rpa.data.errors import DataError
 
 FILE_LIMIT = 1 << 28
 """Bytes of the largest file that is read."""
+Contents = Mapping[str, bytes]
+"""File name -> what is in it."""
 
 
 def read_folder(folder: Path, names: Iterable[str]) -> dict[str, bytes]:
@@ -58,6 +60,3 @@ def _member(tar: tarfile.TarFile, archive: Path, name: str) -> bytes:
 def holds_any(folder: Path, names: Iterable[str]) -> bool:
     """Whether a folder has at least one of the files."""
     return any((folder / name).is_file() or (folder / f"{name}.gz").is_file() for name in names)
-
-
-Contents = Mapping[str, bytes]

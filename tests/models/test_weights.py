@@ -1,5 +1,8 @@
 """Weights from files and mappings: taken as they are, or refused by name."""
 
+import subprocess
+import sys
+
 import numpy as np
 import onnx
 import pytest
@@ -69,3 +72,15 @@ def test_lenet5_against_numpy(weights):
         x = x if name == "fc3" else np.maximum(x, 0)
     session = ort.InferenceSession(build("lenet5", seed=3).SerializeToString(), providers=["CPUExecutionProvider"])
     assert session.run(None, {"input": image[None].astype(np.float32)})[0][0] == pytest.approx(x, abs=1e-4)
+
+
+@pytest.mark.parametrize(("missing", "code", "message"), [
+    ("onnx", "rpa.models.build('lenet5')", "building a network needs `onnx`, which is not installed: pip install 'rpa-toolchain[net]'"),
+    ("onnx", "rpa.models.load_quantized('lenet5_w4a3')", "loading a model needs `onnx`, which is not installed: pip install 'rpa-toolchain[net]'"),
+    ("safetensors", "rpa.models.build('lenet5', weights='trained')",
+     "reading weights needs `safetensors`, which is not installed: pip install 'rpa-toolchain[net]'"),
+])
+def test_packages_that_are_not_there(missing, code, message):
+    script = f"import sys; sys.modules[{missing!r}] = None\nimport rpa.models\ntry: {code}\nexcept rpa.models.ModelError as error: print(error)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == (message, "")
