@@ -9,8 +9,11 @@ from rpa.arch.numerics import requantize
 from rpa.arch.packing import element_range
 from rpa.compile import depthwise
 from rpa.compile.banks import Banks
+from rpa.compile.conv import Convolution
 from rpa.compile.errors import CompileError
 from rpa.compile.layout import place
+from rpa.compile.mapping import choose
+from rpa.compile.reduction import Reduction
 from rpa.net.integer import Feature, IntNet, Mac, Term, output_size
 from tests.compile import kernels
 
@@ -116,3 +119,15 @@ def test_cost_is_the_runs():
     layout = place(net, kernels.machine("default"))
     plan = depthwise.choose(net.nodes[0], layout)[0]
     assert check(net, "default").cycles == pytest.approx(plan.cost.cycles, rel=0.02)
+
+
+@pytest.mark.parametrize(("shape", "least"), [((12, 12, 64), 3.0), ((24, 24, 32), 2.8), ((25, 5, 64), 2.8)])
+def test_faster_than_broadcast(shape, least):
+    """Layers of MobileNetV1-0.25 and DS-CNN at 16 bits, alone. Loads are the limit here, and most of the array's work there."""
+    net = network(shape, 16, pre=8)
+    layout = place(net, kernels.machine("default"))
+    node = net.nodes[0]
+    reductions = tuple(Reduction(term, layout.features["x"], layout.config.cols) for term in node.terms)
+    broadcast = choose(reductions, layout.features["y"], layout.config, node.name, 0, 1)[0]
+    slow = kernels.run([Convolution(node, broadcast, layout, Banks(layout.config)).nest()], layout, {"x": values_of(net)})
+    assert slow.cycles > least * check(net, "default").cycles
