@@ -14,6 +14,9 @@ from safetensors.numpy import save
 from isa.files import write_atomic
 from rpa.data import Dataset, Split
 from rpa.models import build, find
+from rpa.net.onnx_import import load_onnx
+from rpa.net.qdq import to_integer
+from rpa.net.reference import run_many
 from rpa.train.batches import to_input
 from rpa.train.loop import TEST_BATCH, accuracy, train
 from rpa.train.qat.calibrate import calibrate
@@ -52,7 +55,8 @@ def train_quantized(recipe: Recipe, data: Dataset, out: Path, *, weights: Path |
         "data": {"name": data.name, "source": data.source, "train": len(data.train), "test": len(data.test), "sha256": data.checksums()},
         "input": {"offset": settings.offset, "scale": settings.scale},
         "test_accuracy": {"float": in_float, "calibrated": calibrated, "fake_quantized": accuracy(network, data.test, settings),
-                          "onnxruntime": onnx_accuracy(model, data.test, entry.name)},
+                          "onnxruntime": onnx_accuracy(model, data.test, entry.name),
+                          "integer": integer_accuracy(model, data.test, entry.name)},
         "quantization": describe(network, values),
     }
     return _write(out / recipe.name, model, tensors(network, values), record)
@@ -75,6 +79,19 @@ def onnx_accuracy(model: onnx.ModelProto, split: Split, network: str) -> float:
         part = slice(start, start + TEST_BATCH)
         scores = session.run(None, {model.graph.input[0].name: entry.to_input(split.images[part])})[0]
         right += int((np.argmax(scores, 1) == split.labels[part]).sum())
+    return right / len(split)
+
+
+def integer_accuracy(model: onnx.ModelProto, split: Split, network: str) -> float:
+    """Share of right answers of the integer network that the array computes, by its reference in exact integers."""
+    net, entry, right = to_integer(load_onnx(model)), find(network), 0
+    enters = net.features[net.inputs[0]]
+    for start in range(0, len(split), TEST_BATCH):
+        part = slice(start, start + TEST_BATCH)
+        steps = np.rint(entry.to_input(split.images[part]) / np.float32(enters.scale)) + enters.zero_point
+        images = np.clip(steps, enters.low, enters.high).astype(np.int64).transpose(0, 2, 3, 1)
+        scores = run_many(net, {enters.name: images})[net.outputs[0]].reshape(len(images), -1)
+        right += int((scores.argmax(1) == split.labels[part]).sum())
     return right / len(split)
 
 
