@@ -108,7 +108,8 @@ def _interval(terms: tuple[Term, ...], formats: Mapping[str, Format]) -> tuple[n
     low = high = np.zeros(len(terms[0].weight), np.int64)
     for term in terms:
         rows, source = term.weight.reshape(len(term.weight), -1), formats[term.input]
-        up, down = (rows.sum(axis=1, where=sign) for sign in (rows > 0, rows < 0))
+        total, magnitude = rows.sum(axis=1), np.abs(rows).sum(axis=1)
+        up, down = (total + magnitude) // 2, (total - magnitude) // 2
         low = low + up * source.low + down * source.high
         high = high + up * source.high + down * source.low
     return low, high

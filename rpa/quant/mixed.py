@@ -91,7 +91,7 @@ class _Measured:
         key = tuple(table.layers.items())
         if key not in self.known:
             converted = self._calibrated.convert(table, self._options)
-            self.known[key] = compare(self._calibrated.graph, converted, self._images, self._labels, self._floats)
+            self.known[key] = compare(self._calibrated.graph, converted, self._images, self._labels, self._floats, fake=False)
         return self.known[key]
 
 

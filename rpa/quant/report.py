@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from math import inf, log10
+from typing import cast
 
 import numpy as np
 
@@ -48,10 +49,11 @@ class Comparison:
     """Outputs of the three networks on the same images."""
 
     images: int
-    relative_error_fake: float
-    """Of the outputs against float: sqrt(sum of squared errors / sum of squares)."""
     relative_error_integer: float
-    largest_difference: float
+    """Of the outputs against float: sqrt(sum of squared errors / sum of squares)."""
+    relative_error_fake: float | None = None
+    """None, as everything else of it, where the fake-quantized network was not run."""
+    largest_difference: float | None = None
     """Between integer and fake-quantized outputs, in steps of the output."""
     accuracy_float: float | None = None
     """Share of images whose largest output is the labelled one; None without labels."""
@@ -108,24 +110,29 @@ def to_real(converted: Converted, name: str, integers: np.ndarray) -> np.ndarray
 
 
 def compare(graph: Graph, converted: Converted, images: Mapping[str, np.ndarray], labels: np.ndarray | None = None,
-            float_outputs: Mapping[str, np.ndarray] | None = None) -> Comparison:
+            float_outputs: Mapping[str, np.ndarray] | None = None, fake: bool = True) -> Comparison:
     """Run all three networks. labels: (N,) indices into the first output. float_outputs: what `run_float` gave, if it is known already.
+    fake: whether to run the fake-quantized one.
 
     Raises QuantError if there are not as many labels as images, or if a label is no index.
     """
     count = len(next(iter(images.values())))
     floats = run_float(graph, images) if float_outputs is None else dict(float_outputs)
     inputs = to_integers(converted, images)
-    exact, fake = reference.run_many(converted.net, inputs), simulate(converted, inputs)
-    difference = max(float(np.abs(exact[name] - fake[name]).max()) for name in graph.outputs)
-    results = [{name: to_real(converted, name, values[name]) for name in graph.outputs} for values in (fake, exact)]
-    errors = [relative_error(*(np.concatenate([values[name].reshape(-1) for name in graph.outputs]) for values in (floats, result)))
-              for result in results]
+    integers = [reference.run_many(converted.net, inputs), *([simulate(converted, inputs)] if fake else [])]
+    results = [{name: to_real(converted, name, values[name]) for name in graph.outputs} for values in integers]
+    errors: list[float | None] = [relative_error(_flat(floats, graph.outputs), _flat(result, graph.outputs)) for result in results]
     accuracy: list[float | None] = [None] * 3
     if labels is not None:
         accuracy = [_accuracy(values[graph.outputs[0]], labels) for values in (floats, *results)]
-    return Comparison(images=count, relative_error_fake=errors[0], relative_error_integer=errors[1], largest_difference=difference,
-                      accuracy_float=accuracy[0], accuracy_fake=accuracy[1], accuracy_integer=accuracy[2])
+    difference = max(float(np.abs(integers[0][name] - integers[1][name]).max()) for name in graph.outputs) if fake else None
+    return Comparison(images=count, relative_error_integer=cast("float", errors[0]), relative_error_fake=errors[1] if fake else None,
+                      largest_difference=difference, accuracy_float=accuracy[0], accuracy_integer=accuracy[1],
+                      accuracy_fake=accuracy[2] if fake else None)
+
+
+def _flat(outputs: Mapping[str, np.ndarray], names: tuple[str, ...]) -> np.ndarray:
+    return np.concatenate([outputs[name].reshape(-1) for name in names])
 
 
 def _accuracy(outputs: np.ndarray, labels: np.ndarray) -> float:
