@@ -90,7 +90,7 @@ def named(items: list[str] | None, option: str, names: list[str]) -> dict[str, s
     if len(items or ()) == 1 and items is not None and "=" not in items[0] and items[0]:
         if len(names) == 1:
             return {names[0]: items[0]}
-        raise typer.BadParameter(f"`{items[0]}`, must be NAME=FILE: the program has {', '.join(names) or 'none'}", param_hint=option)
+        raise typer.BadParameter(f"`{items[0]}`, must be NAME=VALUE; the program has {', '.join(names) or 'none'}", param_hint=option)
     return pairs(items, option)
 
 
