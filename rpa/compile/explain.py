@@ -67,7 +67,7 @@ def explain(mapped: Mapped, program: Program) -> NetReport:
     """Follow a compiled program without data, and say what each layer does and costs."""
     config = ArrayConfig.from_dict(program.config)
     followed = trace(program)
-    ends = iter([start + _steps(command.registers) for command, start in followed.commands if command.name == "run"])
+    ends = iter([command.cycle + _steps(command.registers) for command in followed.commands if command.name == "run"])
     total = followed.cycles or 0
     layers = []
     before = 0
