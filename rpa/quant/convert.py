@@ -15,7 +15,7 @@ from rpa.net.integer import Node as IntNode
 from rpa.net.scalar import scalar_function
 from rpa.quant.blocks import Block, MacBlock, NodeBlock
 from rpa.quant.compensate import Factors
-from rpa.quant.formats import LOOKUP_BITS, assign_formats
+from rpa.quant.formats import LOOKUP_BITS, activation_format, assign_formats
 from rpa.quant.fuse import LOOKUPS, fuse, identity_part
 from rpa.quant.mac import Built, build_mac
 from rpa.quant.options import Options
@@ -58,7 +58,7 @@ def convert(graph: Graph, observed: Mapping[str, Observed], table: WidthTable, o
     if separate:
         blocks = fuse(graph, separate)
         formats = assign_formats(graph, blocks, observed, share_formats(blocks), table, options)
-    blocks = _narrow_lookups(blocks, formats, observed, notes)
+    blocks = _narrow_lookups(blocks, formats, observed, options, notes)
     nodes: list[IntNode] = []
     built: dict[str, Built] = {}
     for block in blocks:
@@ -90,21 +90,18 @@ def _parts_of_prelu(blocks: Sequence[Block], observed: Mapping[str, Observed]) -
     return {block.output: observed[block.inputs[0]] for block in blocks if isinstance(block, MacBlock) and block.keeps_format}
 
 
-def _narrow_lookups(blocks: Sequence[Block], formats: dict[str, Format], observed: dict[str, Observed], notes: list[str]) -> tuple[Block, ...]:
+def _narrow_lookups(blocks: Sequence[Block], formats: dict[str, Format], observed: dict[str, Observed], options: Options,
+                    notes: list[str]) -> tuple[Block, ...]:
     """Requantize what tables read where it is stored with more bits than they take."""
     result: list[Block] = []
     for block in blocks:
         if isinstance(block, NodeBlock) and block.node.op in LOOKUPS and formats[block.inputs[0]].bits > LOOKUP_BITS:
             source, name = block.inputs[0], f"{block.name}.narrow"
-            wide = formats[source]
             channels = len(observed[source].mean)
-            spare = wide.container - LOOKUP_BITS
-            limits = (-128, 127) if wide.signed else (0, 255)
-            formats[name] = replace(wide, bits=LOOKUP_BITS, container=LOOKUP_BITS, scale=wide.scale * (1 << spare), low=limits[0], high=limits[1],
-                                    zero_point=wide.zero_point >> spare)
+            formats[name] = activation_format(observed[source], LOOKUP_BITS, options)
             observed[name] = observed[source]
             result.append(MacBlock(name=name, parts=(identity_part(block.name, source, channels),), bias=np.zeros(channels), output=name))
-            notes.append(f"{block.name}: reads {LOOKUP_BITS} bits, the most that a table takes, instead of {wide.bits}")
+            notes.append(f"{block.name}: reads {LOOKUP_BITS} bits, the most that a table takes, instead of {formats[source].bits}")
             block = NodeBlock(node=replace(block.node, inputs=(name,)))
         result.append(block)
     return tuple(result)

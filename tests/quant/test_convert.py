@@ -127,7 +127,8 @@ def signal_to_noise(expected, got):
 
 
 @pytest.mark.parametrize(("name", "widths", "least"), [
-    ("residual", "16", 80), ("residual", "8", 38), ("residual", "4", 18), ("operators", "8", 30), ("mobile", "16", 75), ("mobile", "8", 34),
+    ("residual", "16", 80), ("residual", "8", 38), ("residual", "4", 18), ("operators", "16", 40), ("operators", "8", 30),
+    ("mobile", "16", 75), ("mobile", "8", 34),
     ("mobile", "w4a8", 20)])
 def test_result_is_near_the_float_network(name, widths, least):
     """Orders of magnitude of what bits can give, about 6 dB each: a wrong scale anywhere loses all of it."""
