@@ -33,6 +33,20 @@ def test_program_from_standard_input_and_array_to_standard_output(rpa, operands,
     assert from_halves(np.load(io.BytesIO(done.raw))) == operands.total
 
 
+def test_an_only_input_and_output_need_no_name(rpa, tmp_path):
+    source = b".input a shape(4) bits 16 signed\n.output b shape(4) bits 16 signed\nhalt\n"
+    np.save(tmp_path / "a.npy", np.arange(4))
+    done = rpa("run", "-", "--input", "a.npy", "--output", "b.npy", stdin=source)
+    assert done.code == 0, done.err
+    assert np.load(tmp_path / "b.npy").tolist() == [0, 0, 0, 0]
+
+
+def test_several_inputs_need_names(rpa, operands):
+    done = rpa("run", FIRST, "--input", "x.npy")
+    assert done.code == 2
+    assert "must be NAME=VALUE; the program has x, w" in " ".join(done.err.replace("│", " ").split())
+
+
 def test_csv_and_table_hold_the_same_figures(rpa, operands):
     arguments = ("run", FIRST, *operands.options)
     rows = {row["name"]: row["value"] for row in csv.DictReader(io.StringIO(rpa(*arguments, "--csv").out))}
