@@ -55,7 +55,8 @@ def assign_formats(graph: Graph, blocks: Sequence[Block], observed: Mapping[str,
 def activation_format(seen: Observed, bits: int, options: Options, *, product: bool = False, image: bool = False) -> Format:
     """The format of one activation.
 
-    product: read by a multiplication, whose result must fit 32 bits. image: an input of the network, of which no range is rare noise.
+    product: read by a multiplication, whose result must fit 32 bits. image: an input of the network, whose extremes (black, white) are as
+    real as the rest: nothing is clipped at 8 bits, and below by least error, whatever the method.
     """
     key = (bits, options, product, image)
     if key not in seen.formats:
@@ -68,5 +69,5 @@ def _fit(seen: Observed, bits: int, options: Options, product: bool, image: bool
     if bits == 16:
         kind = "symmetric" if product or (histogram.low < 0 and not options.asymmetric) else "unsigned" if histogram.low >= 0 else "asymmetric"
         return format_of_range(histogram.low * HEADROOM, histogram.high * HEADROOM, bits, kind, power_of_two=options.power_of_two)
-    method = "minmax" if image and bits >= 8 else options.method
+    method = ("minmax" if bits >= 8 else "mse") if image else options.method
     return fit(histogram, bits, method=method, asymmetric=options.asymmetric, power_of_two=options.power_of_two, percentile=options.percentile)
