@@ -14,7 +14,7 @@ from isa import assemble
 from rpa import ArrayConfig
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("README.md", "docs/tutorial.md")
+PAGES = ("README.md", "docs/tutorial.md", "docs/networks.md")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#:]+)\)")
 SETS_UP = ("make ", ". .venv/bin/activate", "rpa --help")
