@@ -31,6 +31,7 @@ class Convolution:
         self._param_loads: dict[int, Command] = {}
         self._params_of_group: dict[int, int] = {}
         self._tile_base = 0
+        self._store_shape = store_shape(self.plan, self.output, self.config)
         self._rounding = next(mode.code for mode in ROUNDINGS if mode.name == node.rounding)
 
     def nest(self) -> Nest:
@@ -210,7 +211,7 @@ class Convolution:
 
     def _store(self, lane: int, y: int, x: int, group: int, o_base: int, pitch: int) -> Command:
         tiling, output, config = self.plan.tiling, self.output, self.config
-        unit, units, xstep = store_shape(self.plan, output, config)
+        unit, units, xstep = self._store_shape
         words = config.cols * output.feature.bits // 16
         return Command("st", {
             "st.addr": output.at(y, x, group * words), "st.rows": tiling.rows, "st.xs": tiling.pixels // xstep, "st.ws": units, "st.xstep": xstep,

@@ -14,6 +14,8 @@ CANDIDATES = 8
 """Mappings of a layer that are tried."""
 MOST_COMMANDS = 150_000
 """Commands that are timed for it in all: what a few seconds allow. In large networks the ends of layers weigh little."""
+_PROJECTED = 3
+"""How many times that a sweep may be expected to take, by what its first layers take, and still be begun."""
 _SWEEPS = 2
 _BEFORE, _BEHIND = 1, 2
 """Neighbours that a mapping is timed with."""
@@ -31,7 +33,7 @@ def refine(candidates: Sequence[Sequence[Choice]], build: Build, config: ArrayCo
         for index, options in enumerate(candidates):
             first, end = max(0, index - _BEFORE), index + 1 + _BEHIND
             best, size = _cycles(build(chosen[first:end]), config)
-            if left < size * len(options):
+            if left < size * len(options) or size * len(options) * len(candidates) > _PROJECTED * MOST_COMMANDS:
                 return chosen
             left -= size * len(options)
             for option in options:
