@@ -122,7 +122,7 @@ def routed(m, route, r, c, x, result):
 @inlined
 def exec_step(m, half, slot, bank, index, rows, cols, cbits, asigned, wsigned, acc_bits, recording):
     """Every PE executes its own context; given and kind [half] are what ACC gets. True if some PE has a kind."""
-    writes, word, op, dst, kind = False, -1, 0, 0, 0
+    writes, moves, word, op, dst, kind = False, False, -1, 0, 0, 0
     condition = x_source = y_source = route = 0
     for r in range(rows):
         for c in range(cols):
@@ -133,14 +133,21 @@ def exec_step(m, half, slot, bank, index, rows, cols, cbits, asigned, wsigned, a
                 condition, route = word >> L.COND_LO & L.COND_MAX, word >> L.ROUTE_LO & L.ROUTE_MAX
                 kind = acc_kind(op, dst)
                 writes = writes or kind != L.KIND_NONE
+                moves = moves or route != L.ROUTE_HOLD
             flag = m.flag[r, c]
             m.kind[half, r, c] = L.KIND_NONE
             m.next_out[r, c] = m.out[r, c]
             if (condition == L.COND_P and flag == 0) or (condition == L.COND_NP and flag == 1):
                 continue
+            if op == L.PE_NOP:  # it has no operands, but the route may take x
+                x = operand(m, x_source, word, r, c, bank, index, cbits) if route == L.ROUTE_X else 0
+                m.next_out[r, c] = routed(m, route, r, c, x, 0) if route != L.ROUTE_HOLD else m.out[r, c]
+                continue
             x = operand(m, x_source, word, r, c, bank, index, cbits)
             y = operand(m, y_source, word, r, c, bank, index, cbits)
-            result = alu(op, x, y, flag, cbits, asigned, wsigned)
+            result = 0
+            if kind == L.KIND_NONE or kind == L.KIND_STORE or dst != L.DST_NONE:
+                result = alu(op, x, y, flag, cbits, asigned, wsigned)
             if route != L.ROUTE_HOLD:
                 m.next_out[r, c] = routed(m, route, r, c, x, result)
             if kind != L.KIND_NONE:
@@ -152,9 +159,10 @@ def exec_step(m, half, slot, bank, index, rows, cols, cbits, asigned, wsigned, a
                 m.regs[dst - L.DST_R0, r, c] = result
                 if recording:
                     m.reg_sig[r, c] = rotate_left(m.reg_sig[r, c], 16) ^ result ^ (dst - L.DST_R0) << 8
-    for r in range(rows):
-        for c in range(cols):
-            m.out[r, c] = m.next_out[r, c]
+    if moves:
+        for r in range(rows):
+            for c in range(cols):
+                m.out[r, c] = m.next_out[r, c]
     return writes
 
 

@@ -6,7 +6,8 @@ Each function has the contract of the compiled one of the same name and uses the
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,7 @@ _acc_kind, _acc_value, _add_lanes, _alu, _compare, _immediate_word, _lane_of, _r
 _entry_bias, _entry_multiplier, _entry_shift, _round_shift, _saturate, _saturate32, _shift_is_legal, _unsaturated_value = map(
     plain, (entry_bias, entry_multiplier, entry_shift, round_shift, saturate, saturate32, shift_is_legal, unsaturated_value))
 _lfsr_next, _lfsr_seed = plain(lfsr_next), plain(lfsr_seed)
+_WITHOUT_RESULT = (L.PE_NOP, L.PE_MAC, L.PE_MACL, L.PE_CEQ, L.PE_CLT)
 _EVERY_WORD = np.arange(1 << 16, dtype=np.int64)
 
 # -- PE array ---------------------------------------------------------------------------------------------------------
@@ -115,9 +117,15 @@ def _exec_group(m, word, chosen, half, bank, index, cbits, asigned, wsigned, acc
     kind = _acc_kind(op, dst)
     if condition != L.COND_ALWAYS:
         chosen = chosen & (m.flag == (1 if condition == L.COND_P else 0))
-    x = _operand(m, word >> L.X_LO & L.X_MAX, word, bank, index, cbits)
-    y = _operand(m, word >> L.Y_LO & L.Y_MAX, word, bank, index, cbits)
-    result = _alu(op, x, y, m.flag, cbits, asigned, wsigned)
+    x: Any = 0
+    y: Any = 0
+    result: Any = 0
+    if op != L.PE_NOP or route == L.ROUTE_X:
+        x = _operand(m, word >> L.X_LO & L.X_MAX, word, bank, index, cbits)
+    if op != L.PE_NOP:
+        y = _operand(m, word >> L.Y_LO & L.Y_MAX, word, bank, index, cbits)
+    if op not in _WITHOUT_RESULT:
+        result = _alu(op, x, y, m.flag, cbits, asigned, wsigned)
     if kind != L.KIND_NONE:
         np.copyto(m.kind[half], kind, where=chosen)
         np.copyto(m.given[half], _acc_value(op, x, y, result, cbits, asigned, wsigned, acc_bits), where=chosen)
@@ -133,15 +141,20 @@ def _exec_group(m, word, chosen, half, bank, index, cbits, asigned, wsigned, acc
     return kind != L.KIND_NONE
 
 
-def exec_step(m, half, slot, bank, index, rows, cols, cbits, asigned, wsigned, acc_bits, recording):
-    active = np.zeros(m.out.shape, bool)
+@lru_cache(maxsize=256)
+def _groups(words: bytes, shape: tuple[int, int], rows: int, cols: int) -> list[tuple[int, np.ndarray]]:
+    """(context word, mask of the PEs that have it) of the PEs that work. words: int64 of ``shape``."""
+    contexts = np.frombuffer(words, np.int64).reshape(shape)
+    active = np.zeros(shape, bool)
     active[:rows, :cols] = True
+    return [(int(word), active & (contexts == word)) for word in np.unique(contexts[:rows, :cols])]
+
+
+def exec_step(m, half, slot, bank, index, rows, cols, cbits, asigned, wsigned, acc_bits, recording):
     m.kind[half, :rows, :cols] = L.KIND_NONE
     m.next_out[:] = m.out
-    uniform = int(m.uniform[slot])
-    words = [uniform] if uniform >= 0 else np.unique(m.ctx[slot, :rows, :cols]).tolist()
     writes = False
-    groups = [(word, active if uniform >= 0 else active & (m.ctx[slot] == word)) for word in words]
+    groups = _groups(m.ctx[slot].tobytes(), m.out.shape, rows, cols)
     for word, chosen in groups:
         writes = _exec_group(m, word, chosen, half, bank, index, cbits, asigned, wsigned, acc_bits, recording) or writes
     m.out[:] = m.next_out
@@ -162,7 +175,8 @@ def accumulate_plain(acc, acc_sig, given, half, bank, index, rows, cols, first, 
 
 def accumulate(acc, acc_sig, given, kind, half, bank, index, rows, cols, first, acc_bits, lanes, recording):
     target, kinds, value = acc[bank, index, :rows, :cols], kind[half, :rows, :cols], given[half, :rows, :cols]
-    found = np.unique(kinds).tolist()
+    same = kinds[0, 0] == kinds.min() == kinds.max()
+    found = [int(kinds[0, 0])] if same else np.unique(kinds).tolist()
     old, result = 0 if first else target, value
     if L.KIND_ADD in found or (L.KIND_ADD_LANES in found and lanes == 1):
         result = (old + value) & ((1 << acc_bits) - 1)
