@@ -236,7 +236,7 @@ class Commands:
 
     def run_all(self, bank: int) -> Command:
         """Four products into every accumulator of a bank with slot 0, from what :meth:`ld_operands` filled."""
-        abits, wbits = self.rng.choice(WIDTHS), self.rng.choice(WIDTHS)
+        abits, wbits = self.rng.choice((2, 4, *WIDTHS)), self.rng.choice((2, 4, *WIDTHS))
         return Command("ex", "run", {"bank": bank}, {
             "ex.n0": FILLED // ACC_INDEX_COUNT, "ex.n1": ACC_INDEX_COUNT, "ex.as0": 1, "ex.as1": FILLED // ACC_INDEX_COUNT, "ex.ws0": 1,
             "ex.ws1": self.rng.randint(0, 3), "ex.cs1": 1, "ex.red": 1, "ex.abits": abits, "ex.wbits": wbits, "ex.cbits": max(abits, wbits),
@@ -278,7 +278,8 @@ class Commands:
         low, high = sorted((rng.randint(-(1 << 16), (1 << 16) - 1), rng.randint(-(1 << 16), (1 << 16) - 1)))
         regs = {"dr.row0": row0, "dr.rows": rows, "dr.acc0": acc0, "dr.accs": accs, "dr.lanes": lanes, "dr.base": base, "dr.pitch": pitch,
                 "dr.bits": bits, "dr.raw": raw, "dr.pre": rng.choice((0, 0, 1, 4, 10, 14, 18, rng.randrange(32))),
-                "dr.zp": rng.choice((0, 0, 3, -128, rng.randint(-(1 << 16), (1 << 16) - 1))), "dr.round": rng.choice(ROUNDINGS).code}
+                "dr.zp": rng.choice((0, 0, 3, -128, rng.randint(-(1 << 16), (1 << 16) - 1))),
+                "dr.round": rng.choice((*ROUND_CODE.values(), ROUND_CODE["half_even"]))}
         if rng.random() < 0.5:
             regs |= {"dr.lo": low, "dr.hi": high}
         self._params(regs, accs, 1 if raw else lanes)

@@ -14,9 +14,9 @@ from rpa.verify.random_sections import ENGINE, SCRATCH, legal_value, set_registe
 CAUSES = tuple(row.name for row in FAULTS)
 
 
-def fault_lines(rng: Random, config: ArrayConfig, commands: Commands, label: Callable[[], int]) -> list[Line]:
-    """Return instructions that (nearly always) end in a fault, each cause as likely as any other."""
-    return getattr(_Faults(rng, config, commands, label), rng.choice(CAUSES).lower())()
+def fault_lines(rng: Random, config: ArrayConfig, commands: Commands, label: Callable[[], int], causes: tuple[str, ...] = CAUSES) -> list[Line]:
+    """Return instructions that (nearly always) end in a fault, each of ``causes`` as likely as any other."""
+    return getattr(_Faults(rng, config, commands, label), rng.choice(causes).lower())()
 
 
 def wild_lines(rng: Random, config: ArrayConfig) -> list[Line]:
@@ -140,8 +140,13 @@ class _Faults:
         return lines + self._command(Command("dr", "drain", {"bank": run.bank or 0}, drain.registers))
 
     def token_overflow(self) -> list[Line]:
+        """More tokens than a counter holds, while the takers may start something else or wait for another engine."""
         rng, end = self.rng, self.label()
-        return [op("loopi", target=end, count=TOKEN_MAX + 3), op("sync", engine=rng.randrange(4), wait=0, signal=rng.randint(1, 15)),
+        giver, mask = rng.randrange(len(ENGINES)), rng.randint(1, 15)
+        others = [op("sync", engine=rng.randrange(len(ENGINES)), wait=0, signal=0) for _ in range(rng.randint(0, 3))]
+        waits = [op("sync", engine=taker, wait=rng.randint(1, 15) | 1 << (giver + 1) % len(ENGINES), signal=0)
+                 for taker in range(len(ENGINES)) if taker != giver and rng.random() < 0.3]
+        return [*waits, op("loopi", target=end, count=TOKEN_MAX + 3), op("sync", engine=giver, wait=0, signal=mask), *others,
                 op("add", rd=1, rs=1, rt=1), Label(end)]
 
     def deadlock(self) -> list[Line]:

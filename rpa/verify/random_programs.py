@@ -15,7 +15,7 @@ from isa.table import COUNTERS, ENGINES, LOOP_DEPTH, PARAM_WORDS
 from rpa.arch.config import ArrayConfig
 from rpa.verify.lines import Label, Line, Op, op, to_program
 from rpa.verify.random_commands import Commands, MemoryMap, context_word, plain_product
-from rpa.verify.random_faults import fault_lines, wild_lines
+from rpa.verify.random_faults import CAUSES, fault_lines, wild_lines
 from rpa.verify.random_sections import Sections
 
 EX = next(engine.code for engine in ENGINES if engine.name == "ex")
@@ -35,6 +35,8 @@ class Profile:
     """Most blocks (a section of engine commands, or a loop, branch or subroutine around some)."""
     faults: float = 0.2
     """Programs with one deliberate fault, deadlock or endless loop."""
+    causes: tuple[str, ...] = CAUSES
+    """Fault causes to choose from."""
     wild: float = 0.08
     """Programs whose engine registers are legal one by one but chosen without regard to each other."""
     cycle_limit: float = 0.05
@@ -125,7 +127,7 @@ class _Generator:
         if rng.random() < profile.wild:
             body.insert(rng.randrange(len(body) + 1), wild_lines(rng, self.config))
         if rng.random() < profile.faults:
-            body.insert(rng.randrange(len(body) + 1), fault_lines(rng, self.config, self.commands, self.label))
+            body.insert(rng.randrange(len(body) + 1), fault_lines(rng, self.config, self.commands, self.label, profile.causes))
         lines = self.prologue()
         for part in body:
             if len(lines) + len(part) < self.room - EPILOGUE_LINES:
@@ -147,7 +149,8 @@ class _Generator:
                     self.commands.ld_operands("a"), self.commands.ld_operands("w")]
         lines: list[Line] = [line for command in commands for line in self.sections.emit(command)]
         lines += self.sections.context(0, plain_product(rng))
-        lines += self.sections.emit(self.commands.run_all(0)) + self.sections.emit(self.commands.run_all(1))
+        products = [self.commands.run_all(0), self.commands.run_all(1)]
+        lines += [*self.sections.settle(products[0], commands), *(line for command in products for line in self.sections.emit(command))]
         for slot in range(rng.randint(0, 1), rng.choice((2, 4, self.config.ctx_slots))):
             lines += self.sections.context(slot, context_word(rng))
         everything = (1 << len(ENGINES)) - 1

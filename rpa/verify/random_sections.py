@@ -15,8 +15,12 @@ REGISTER = {row.name: row for row in REGISTERS}
 SCRATCH = 15
 ALL = (1 << len(ENGINES)) - 1
 WORD_FIELD_BITS = 16
-KINDS, SHARES = ("ld", "run", "drain", "st", "ctxld", "seed"), (1, 3, 2, 1, 1, 0.5)
+KINDS, SHARES = ("ld", "run", "drain", "st", "ctxld", "seed"), (1, 3, 3, 1, 1, 0.5)
 """Kinds of commands and how common they are; programs vary by up to four times."""
+CAREFUL = 0.6
+"""Programs in which no two engines work on the same banks at a time; the fast emulator carries these out without stepping."""
+SHARED = {("ld", "run"), ("ld", "drain"), ("ld", "st"), ("drain", "st"), ("drain", "ld")}
+"""Pairs of commands that may touch the same bank or memory words, either way round."""
 MASKS = ("ex.rmask", "ex.cmask")
 """Registers of `ctxld`, which is not preceded by a `reset`."""
 
@@ -44,6 +48,7 @@ class Sections:
 
     def __init__(self, rng: Random, config: ArrayConfig, commands: Commands, filler: Callable[[int], list[Line]]) -> None:
         self.rng, self.config, self.commands, self.filler = rng, config, commands, filler
+        self.careful = rng.random() < CAREFUL
         self.weights = [share * rng.choice((1, 2, 4)) for share in SHARES]
 
     def section(self) -> list[Line]:
@@ -55,6 +60,7 @@ class Sections:
         waits, signals = self._tokens(commands)
         lines = self._begin(commands)
         for k, command in enumerate(commands):
+            lines += self.settle(command, commands[:k])
             lines += self.emit(command, waits[k], signals[k])
             if rng.random() < 0.3:
                 lines += self.filler(rng.randint(1, 5))
@@ -62,8 +68,17 @@ class Sections:
                 lines.append(op("fence", engines=rng.randint(0, ALL)))
         return lines + self._end(commands)
 
+    def settle(self, command: Command, before: list[Command]) -> list[Line]:
+        """In a careful program: wait for the engines of ``before`` that may use what ``command`` uses."""
+        if not self.careful:
+            return []
+        engines = {earlier.engine for earlier in before if {(earlier.name, command.name), (command.name, earlier.name)} & SHARED}
+        return [op("fence", engines=sum(1 << ENGINE[engine] for engine in engines))] if engines else []
+
     def _begin(self, commands: list[Command]) -> list[Line]:
-        """Nearly always keep an earlier `run` away from the banks that are drained here."""
+        """Keep earlier sections away in a careful program; otherwise, nearly always, a `run` from the banks that are drained here."""
+        if self.careful:
+            return [op("fence", engines=ALL)]
         if not any(command.name == "drain" for command in commands) or self.rng.random() < 0.04:
             return []
         return self._one_after_the_other("ex", "dr")
@@ -87,10 +102,11 @@ class Sections:
         giver, takers = rng.choice(ENGINES), rng.sample(ENGINES, rng.randint(1, len(ENGINES)))
         lines: list[Line] = []
         waiting: list[Line] = []
-        for _ in range(rng.randint(1, TOKEN_MAX - 1)):
+        keep = rng.choice((0.0, 0.4, 0.8, 1.0))  # 1: up to TOKEN_MAX at a time
+        for _ in range(rng.choice((rng.randint(1, TOKEN_MAX), TOKEN_MAX))):
             lines.append(op("sync", engine=giver.code, wait=0, signal=sum(1 << taker.code for taker in takers)))
             waiting += [op("sync", engine=taker.code, wait=1 << giver.code, signal=0) for taker in rng.sample(takers, len(takers))]
-            if rng.random() < 0.6:
+            if rng.random() >= keep:
                 lines += waiting
                 waiting = []
         return lines + waiting

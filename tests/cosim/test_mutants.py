@@ -16,11 +16,12 @@ from rpa.verify.compare import BACKENDS, compare_random
 from rpa.verify.random_programs import Profile, random_program
 from tests.cosim.mutants import build_mutants
 
-PER_BLOCK = 11
+PER_BLOCK = 12
 LEAST_MUTANTS, LEAST_KILLED = 100, 0.85
 """Of all mutants, those that make no difference at all (a sum of which only bit 0 is used) among them."""
-SEEDS = {Profile(): range(60), Profile(sections=2, faults=1, wild=0.3): range(60)}
-"""Programs that mostly end well, and short ones with a fault."""
+SEEDS = {Profile(): range(60), Profile(sections=2, faults=1, wild=0.3): range(40),
+         Profile(sections=1, faults=1, causes=("TOKEN_OVERFLOW", "ILLEGAL_OPCODE", "ILLEGAL_CONFIG")): range(40)}
+"""Programs that mostly end well, short ones with a fault, and more of the causes that have the most conditions."""
 CONFIG = ArrayConfig.preset("tiny")
 
 
