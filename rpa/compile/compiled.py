@@ -32,7 +32,7 @@ class NetRun:
     outputs: dict[str, np.ndarray]
     """Integers (H, W, C) of the network's outputs."""
     features: dict[str, np.ndarray]
-    """Integers (H, W, C) of every feature that the array stored."""
+    """Integers (H, W, C) of every feature, inputs included, as they stand in external memory."""
     result: Result
     """Cycles, counters, fault."""
 
@@ -73,7 +73,7 @@ class CompiledNet:
         result = rpa.run(self.program, given, backend, max_cycles=_NO_LIMIT, preflight=False)
         if result.fault is not None:
             raise NetError(f"`{self.net.name}` stopped: {result.fault}")
-        features = {name: self._read(result, names[name]) for name in self.net.features if name not in self.net.inputs}
+        features = {name: self._read(result, names[name]) for name in self.net.features}
         return NetRun({name: features[name] for name in self.net.outputs}, features, result)
 
     def _read(self, result: Result, tensor: str) -> np.ndarray:
