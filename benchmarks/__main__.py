@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import emulators, kernels, many_runs
+from benchmarks import emulators, kernels, many_runs, networks
 
-BENCHMARKS = (kernels, emulators, many_runs)
+BENCHMARKS = (kernels, emulators, many_runs, networks)
 
 
 def main() -> int:

@@ -87,12 +87,13 @@ class CompiledNet:
         return write(self.linked, Path(folder))
 
 
-def compile_net(net: IntNet, config: ArrayConfig | None = None, *, effort: bool = True) -> CompiledNet:
+def compile_net(net: IntNet, config: ArrayConfig | None = None, *, effort: bool = True, broadcast_only: bool = False) -> CompiledNet:
     """Compile an integer network for a machine (`default` if none is given).
 
     effort: try mappings of neighbouring layers together; for small networks this saves some percent of cycles and takes seconds.
+    broadcast_only: convolutions and sums use no kernel of the mesh, for comparison.
     Raises CompileError, with every node and reason, if the machine cannot run it.
     """
     config = config or ArrayConfig.preset("default")
-    mapped = map_network(net, config, effort=effort)
+    mapped = map_network(net, config, effort=effort, broadcast_only=broadcast_only)
     return CompiledNet(net, mapped, link(net, mapped.layout, mapped.nest, config))
