@@ -50,7 +50,8 @@ def main(names: tuple[str, ...] = QUICK) -> int:
             slow = widths == "8" and (run_sec > RUN_SEC.get(name, np.inf) or compile_sec > COMPILE_SEC.get(name, np.inf))
             missed |= short or slow or not equal
             print(f"{name:18} {widths:>4} {cycles:>11,} {base / cycles:>9.3f} {100 * compiled.report.utilisation:>11.1f} "
-                  f"{len(compiled.program.code):>14,} {compile_sec:>16.1f} {run_sec:>8.2f}  {'yes' if equal else 'NO'}{'  below its target' if short or slow else ''}", flush=True)
+                  f"{len(compiled.program.code):>14,} {compile_sec:>16.1f} {run_sec:>8.2f}  {'yes' if equal else 'NO'}"
+                  f"{'  below its target' if short or slow else ''}", flush=True)
         _depthwise(name, calibrated)
     return int(missed)
 

@@ -55,7 +55,7 @@ class CompiledModel:
 
 def compile_model(model: Any, example: np.ndarray | Mapping[str, np.ndarray] | None = None, *, widths: Any = "8",
                   calibration: np.ndarray | Mapping[str, np.ndarray] | None = None, config: ArrayConfig | None = None, effort: bool = True,
-                  **choices: object) -> CompiledModel:
+                  **choices: Any) -> CompiledModel:
     """Quantize and compile a model.
 
     model: an ONNX file, bytes or ModelProto, a `torch.nn.Module`, a :class:`rpa.net.graph.Graph`, or an integer network.
