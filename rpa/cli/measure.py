@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -49,7 +50,7 @@ def measure(
         _kernels(names, backends, machine(preset, config), defines(define), as_json, as_csv)
 
 
-def _refuse(given: dict[str, object], why: str) -> None:
+def _refuse(given: Mapping[str, object], why: str) -> None:
     for option, value in given.items():
         if value:
             raise typer.BadParameter(why, param_hint=option)
@@ -69,7 +70,7 @@ def _kernels(kernels: list[str], backends: list[Backend] | None, sizes: ArrayCon
     from rpa.report.network_source import network_names
 
     for name in kernels:
-        hint = "" if name in (*KERNELS, ALL) else did_you_mean(name, (*KERNELS, *network_names()))
+        hint = "" if name in (*KERNELS, ALL) else did_you_mean(name, network_names())
         if hint:
             raise ReportError(f"no kernel or network `{name}`; {hint}")
     chosen = [backend.value for backend in backends] if backends else ["fast", "step"]

@@ -116,14 +116,22 @@ def _row(source: NetworkSource, widths: str, model: CompiledModel, base: _Cost |
     base = cost if widths == BASE else base
     error, accuracy, accuracy_float = _quality(source, model)
     counters = run.result.counters
-    shares = {f"ex_{what}_percent": 100 * counters[f"ex_{what}"] / cost.cycles for what in ("run", "wait", "idle")}
+    shares: dict[str, Any] = {f"ex_{what}_percent": 100 * counters[f"ex_{what}"] / cost.cycles for what in ("run", "wait", "idle")}
     return NetRow(
-        widths=widths, cycles=cost.cycles, speedup=base and base.cycles / cost.cycles, utilisation_percent=100 * model.compiled.report.utilisation,
-        bank_words=cost.bank_words, bank_change_percent=base and change(cost.bank_words, base.bank_words),
-        bank_change_no_reuse_percent=base and change(cost.bank_words, base.bank_words_no_reuse), external_bytes=cost.external_bytes,
-        external_change_percent=base and change(cost.external_bytes, base.external_bytes), weight_bytes=cost.weight_bytes,
-        weight_change_percent=base and change(cost.weight_bytes, base.weight_bytes), accuracy_percent=accuracy, relative_error_percent=error,
-        integer_equal=equal, **shares), cost, accuracy_float
+        widths=widths, cycles=cost.cycles, speedup=None if base is None else base.cycles / cost.cycles,
+        utilisation_percent=100 * model.compiled.report.utilisation, bank_words=cost.bank_words, external_bytes=cost.external_bytes,
+        weight_bytes=cost.weight_bytes, accuracy_percent=accuracy, relative_error_percent=error, integer_equal=equal,
+        **shares, **_changes(cost, base)), cost, accuracy_float
+
+
+def _changes(cost: _Cost, base: _Cost | None) -> dict[str, Any]:
+    """The fields of a row that compare it with 16 bits."""
+    keys = ("bank_change_percent", "bank_change_no_reuse_percent", "external_change_percent", "weight_change_percent")
+    if base is None:
+        return dict.fromkeys(keys)
+    pairs = ((cost.bank_words, base.bank_words), (cost.bank_words, base.bank_words_no_reuse), (cost.external_bytes, base.external_bytes),
+             (cost.weight_bytes, base.weight_bytes))
+    return {key: change(*pair) for key, pair in zip(keys, pairs, strict=True)}
 
 
 def change(now: int, before: int) -> float | None:
