@@ -36,7 +36,7 @@ class ArrayConfig:
     ctx_slots: int = 16
     """Context words of one PE: 16, 32 or 64."""
     imem_words: int = 4096
-    """Instruction memory, a power of two, 64..65536 words of 32 bits."""
+    """Instruction memory, a power of two, 64..131072 words of 32 bits: as far as a branch reaches."""
     queue_depth: int = 8
     """Entries in each engine's queue: 2, 4, 8 or 16."""
     bus_words: int = 8
@@ -58,7 +58,7 @@ class ArrayConfig:
             self._range(name, 64, 1 << 15, power=True)
         self._range("p_entries", 4, 1024, power=True)
         self._choice("ctx_slots", (16, 32, 64))
-        self._range("imem_words", 64, 1 << 16, power=True)
+        self._range("imem_words", 64, 1 << 17, power=True)
         self._choice("queue_depth", (2, 4, 8, 16))
         self._choice("bus_words", (1, 2, 4, 8, 16, 32))
         self._range("mem_latency", 1, 255)

@@ -25,7 +25,7 @@ from rpa.compile.errors import CompileError
 from rpa.compile.layout import Layout
 from rpa.net.integer import IntNet
 
-MOST_CODE, MOST_MEMORY = 1 << 16, 1 << 31
+MOST_CODE, MOST_MEMORY = 1 << 17, 1 << 31
 """Instruction words and bytes that a configuration can have."""
 WEIGHTS = "weights"
 """The tensor that all constants are."""
