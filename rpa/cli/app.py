@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from isa.errors import RpaError
-from rpa.cli import asm, compile, cosim, doctor, manual, measure, run, verilog
+from rpa.cli import asm, compile, cosim, doctor, manual, measure, run, verilog, widths
 from rpa.cli.errors import explain_import
 
 app = typer.Typer(name="rpa", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown", add_completion=False,
@@ -20,6 +20,7 @@ app.command("run")(run.run)
 app.command("compile")(compile.compile_network)
 app.command("cosim")(cosim.cosim)
 app.command("measure")(measure.measure)
+app.command("widths")(widths.choose_widths)
 app.command("verilog")(verilog.verilog)
 app.add_typer(manual.app, name="isa")
 app.command("doctor")(doctor.doctor)
