@@ -93,9 +93,9 @@ def test_a_data_image_beyond_memory():
 
 def test_code_beyond_instruction_memory():
     net = chain(np.random.default_rng(5))
-    bases = np.random.default_rng(1).integers(0, 1 << 15, 33_000).tolist()
+    bases = np.random.default_rng(1).integers(0, 1 << 15, 66_000).tolist()
     nest = Nest("", tuple(Command("ld a, fill", {"ld.base": base}) for base in bases))
-    with pytest.raises(CompileError, match="`a chain/1` needs more than 65536 instructions, the most that `imem_words` can be"):
+    with pytest.raises(CompileError, match="`a chain/1` needs more than 131072 instructions, the most that `imem_words` can be"):
         link(net, place(net, CONFIG), nest, CONFIG)
 
 
