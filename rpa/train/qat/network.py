@@ -42,8 +42,8 @@ class Widths:
 
     @property
     def label(self) -> str:
-        """As in `w4a3`."""
-        return f"w{self.weights}a{self.activations}"
+        """As in `w4a3`, or `w4a4_asymmetric`."""
+        return f"w{self.weights}a{self.activations}{'_asymmetric' if self.asymmetric else ''}"
 
 
 class QatNetwork(nn.Module):

@@ -34,4 +34,5 @@ RECIPES = {recipe.name: recipe for recipe in (
     Recipe(widths=Widths(weights=4, activations=4, input=4), training=LENET),
     Recipe(widths=Widths(weights=2, activations=2, input=2), training=LENET),
     Recipe(widths=Widths(weights=4, activations=4), training=RESNET),
+    Recipe(widths=Widths(weights=4, activations=4, input=4, asymmetric=True), training=replace(RESNET, epochs=4)),
 )}
