@@ -214,7 +214,7 @@ def test_loading_what_is_not_there(tmp_path):
     huge = tmp_path / "huge.rpb"
     with huge.open("wb") as stream:
         stream.truncate(FILE_LIMIT + 1)
-    with pytest.raises(TooLargeError, match="larger than 268435456 bytes"):
+    with pytest.raises(TooLargeError, match="larger than 1073741824 bytes"):
         Program.load(huge)
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from math import inf
 
 import numpy as np
-import torch
-import torch.nn.functional as F
+import pytest
+
+torch = pytest.importorskip("torch", reason="the oracle of these tests: the extra `train` brings torch")
 
 from rpa.net.graph import Graph, Node
+
+F = torch.nn.functional
 
 RELU = (0.0, inf)
 

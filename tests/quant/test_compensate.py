@@ -5,13 +5,16 @@ from __future__ import annotations
 from itertools import product
 
 import numpy as np
-import torch
-import torch.nn.functional as F
+import pytest
+
+torch = pytest.importorskip("torch", reason="the oracle of these tests: the extra `train` brings torch")
 
 from rpa.quant import Calibrated, Options
 from rpa.quant.compensate import compensated, factors_of, patch_moments
 from rpa.quant.fuse import fuse
 from tests.quant.floats import Builder, residual_net
+
+F = torch.nn.functional
 
 
 def moments_of(rng, size, samples=400):

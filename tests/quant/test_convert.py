@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
-import torch.nn.functional as F
+
+torch = pytest.importorskip("torch", reason="the oracle of these tests: the extra `train` brings torch")
 
 from rpa.net import reference
 from rpa.net.integer import Lookup, Mac, MaxPool, Product
@@ -17,6 +17,8 @@ from rpa.quant.simulate import simulate
 from rpa.quant.statistics import Collector, share_formats
 from rpa.quant.widths import Width, WidthTable, parse_widths
 from tests.quant.floats import RELU, Builder, evaluate, residual_net
+
+F = torch.nn.functional
 
 
 def every_operator(seed: int = 1) -> Builder:
