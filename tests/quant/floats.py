@@ -7,11 +7,12 @@ from math import inf
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="the oracle of these tests: the extra `train` brings torch")
+pytest.importorskip("torch", reason="the oracle of these tests: the extra `train` brings torch")
+
+import torch
+import torch.nn.functional as F
 
 from rpa.net.graph import Graph, Node
-
-F = torch.nn.functional
 
 RELU = (0.0, inf)
 

@@ -7,14 +7,15 @@ from itertools import product
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="the oracle of these tests: the extra `train` brings torch")
+pytest.importorskip("torch", reason="the oracle of these tests: the extra `train` brings torch")
+
+import torch
+import torch.nn.functional as F
 
 from rpa.quant import Calibrated, Options
 from rpa.quant.compensate import compensated, factors_of, patch_moments
 from rpa.quant.fuse import fuse
 from tests.quant.floats import Builder, residual_net
-
-F = torch.nn.functional
 
 
 def moments_of(rng, size, samples=400):

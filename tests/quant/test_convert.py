@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="the oracle of these tests: the extra `train` brings torch")
+pytest.importorskip("torch", reason="the oracle of these tests: the extra `train` brings torch")
+
+import torch
+import torch.nn.functional as F
 
 from rpa.net import reference
 from rpa.net.integer import Lookup, Mac, MaxPool, Product
@@ -17,8 +20,6 @@ from rpa.quant.simulate import simulate
 from rpa.quant.statistics import Collector, share_formats
 from rpa.quant.widths import Width, WidthTable, parse_widths
 from tests.quant.floats import RELU, Builder, evaluate, residual_net
-
-F = torch.nn.functional
 
 
 def every_operator(seed: int = 1) -> Builder:
