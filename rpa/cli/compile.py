@@ -21,7 +21,7 @@ def compile_network(
     output: Annotated[str, typer.Option("-o", "--output", metavar="FOLDER", help="Where to.")],
     widths: Annotated[str, typer.Option(metavar="WIDTHS", help="16, 8, 4, 3, 2, weights and activations as w4a8, or a table as FILE.toml.")] = "8",
     calibration: Calibration = None,
-    method: Method = "kl",
+    method: Method = "mse",
     shortcuts: Shortcuts = "auto",
     effort: Effort = True,
     explain: Annotated[bool, typer.Option("--explain", help="Say for each layer how it is computed, what it costs and why.")] = False,

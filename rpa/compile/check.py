@@ -14,9 +14,8 @@ import isa
 from isa.program import Program
 from isa.table import ENGINES, REGISTERS
 from rpa.arch.config import ArrayConfig
-from rpa.compile.commands import Command, Context, Nest
+from rpa.compile.commands import Command, Context, Nest, leaves_of
 from rpa.compile.follow import Started, follow
-from rpa.compile.loops import leaves_of
 from rpa.compile.relevance import relevant
 
 _ENGINES = tuple(code.name for code in ENGINES)

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from rpa.compile.errors import CompileError
+
 
 @dataclass(frozen=True)
 class Command:
@@ -105,3 +107,14 @@ def stages_of(item: Item) -> Iterator[Stage]:
     elif isinstance(item, Nest):
         for child in item.items:
             yield from stages_of(child)
+
+
+def leaves_of(item: Item) -> Iterator[Command | Context]:
+    """Every command and context of a scheduled nest, in order. Raises CompileError at a stage: stages are scheduled first."""
+    if isinstance(item, Nest):
+        for child in item.items:
+            yield from leaves_of(child)
+    elif isinstance(item, Stage):
+        raise CompileError("a stage is no command yet; put it through rpa.compile.schedule")
+    else:
+        yield item

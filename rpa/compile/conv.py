@@ -6,13 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from isa.table import ROUNDINGS
+from isa.table import FEEDER_SLOTS
+from rpa.arch.numerics import rounding_code
 from rpa.compile.banks import Banks
 from rpa.compile.commands import Command, Context, Load, Nest, Region, Results, Stage
 from rpa.compile.layout import Layout, Placed, align
 from rpa.compile.loads import EVERY_LANE, Piece, Window, load_params, load_piece, load_weights, params_of, weights_command
 from rpa.compile.mapping import ConvPlan
-from rpa.compile.tiling import FEEDER_WORDS, TermPlan, segment_origins, store_shape
+from rpa.compile.tiling import TermPlan, segment_origins, store_shape
 from rpa.net.integer import Mac
 
 MULTIPLY = Context(0, ("all: mac a, w",))
@@ -32,7 +33,7 @@ class Convolution:
         self._params_of_group: dict[int, int] = {}
         self._tile_base = 0
         self._store_shape = store_shape(self.plan, self.output, self.config)
-        self._rounding = next(mode.code for mode in ROUNDINGS if mode.name == node.rounding)
+        self._rounding = rounding_code(node.rounding)
 
     def nest(self) -> Nest:
         plan = self.plan
@@ -171,7 +172,7 @@ class Convolution:
         a_steps = {_KX: source.dilation[1] * pixel_step, _PIXEL: (source.stride[1] if dense else 1) * pixel_step, _SLICE: a_wider,
                    _KY: source.dilation[0] * piece.pitch, _WORD: reduction.act_ratio}
         w_steps = {_KX: tap, _SLICE: 1 - a_wider, _KY: s * tap, _WORD: reduction.weight_ratio}
-        order = (_KX, _PIXEL, _SLICE, _KY, _WORD) if s <= FEEDER_WORDS else (_PIXEL, _KX, _SLICE, _KY, _WORD)
+        order = (_KX, _PIXEL, _SLICE, _KY, _WORD) if s <= FEEDER_SLOTS else (_PIXEL, _KX, _SLICE, _KY, _WORD)
         place = {loop: position for position, loop in enumerate(order)}
         registers = {f"ex.n{place[loop]}": count for loop, count in counts.items()}
         registers |= {f"ex.as{place[loop]}": step for loop, step in a_steps.items()}
@@ -189,11 +190,11 @@ class Convolution:
     def _feeders(stride: int, dilation: int, s: int, a_wider: int, dense: bool, place: dict[int, int]) -> dict[str, int]:
         """A word is read once for all taps of a kernel row where windows slide; a weight once for all pixels."""
         hold = 1 << place[_PIXEL]
-        if s > FEEDER_WORDS:
+        if s > FEEDER_SLOTS:
             return {"ex.whold": hold}
         registers = {"ex.wu0": 1, "ex.whold": hold | a_wider << place[_SLICE]}
         if dense and dilation == 1 and stride < s:
-            registers |= {"ex.au0": 1, "ex.au1": stride % FEEDER_WORDS, "ex.aslide": stride}
+            registers |= {"ex.au0": 1, "ex.au1": stride % FEEDER_SLOTS, "ex.aslide": stride}
         return registers
 
     def _results(self, y: int, x: int, group: int, bank: int, o_base: int) -> Results:

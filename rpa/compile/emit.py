@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from isa.table import LOOP_DEPTH
 from rpa.compile.affine import Affine
-from rpa.compile.commands import Command, Nest
-from rpa.compile.loops import find_loops, leaves_of, registers_used
+from rpa.compile.commands import Command, Nest, leaves_of
+from rpa.compile.loops import find_loops, registers_used
 from rpa.compile.pointers import Allocation, Pointer, allocate, entry, unrolled
 from rpa.compile.settings import CommandOp, CommentOp, ContextOp, LoopOp, Lowering, Op, ResetOp, SetOp
 

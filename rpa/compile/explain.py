@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from math import prod
 
 from isa.program import Program
+from isa.table import DIMS
 from rpa.arch.config import ArrayConfig
 from rpa.compile.account import counts
-from rpa.compile.commands import Command, Nest
+from rpa.compile.commands import Command, Nest, leaves_of
 from rpa.compile.kernels import Choice
 from rpa.compile.mapping import ConvPlan
 from rpa.compile.network import Mapped
-from rpa.compile.timing import leaves, visits
+from rpa.compile.timing import visits
 from rpa.emu.fast.trace import trace
 from rpa.net.integer import IntNet, Mac, Node
 
@@ -74,7 +75,7 @@ def explain(mapped: Mapped, program: Program) -> NetReport:
     parts = [item for item in mapped.nest.items if isinstance(item, Nest)]
     body = parts[1:]
     for index, (node, choice, nest) in enumerate(zip(mapped.net.nodes, mapped.choices, body, strict=True)):
-        commands = [leaf for leaf in leaves([nest]) if isinstance(leaf, Command)]
+        commands = [leaf for leaf in leaves_of(nest) if isinstance(leaf, Command)]
         end = before
         for command in commands:
             if command.text.startswith("run"):
@@ -86,7 +87,7 @@ def explain(mapped: Mapped, program: Program) -> NetReport:
 
 
 def _steps(registers) -> int:
-    return prod(getattr(registers, f"n{loop}") for loop in range(6))
+    return prod(getattr(registers, f"n{loop}") for loop in range(DIMS))
 
 
 def _layer(net: IntNet, node: Node, choice: Choice, nest: Nest, commands: list[Command], cycles: int, config: ArrayConfig) -> LayerReport:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from rpa.arch.config import ArrayConfig
-from rpa.compile.commands import Command, Nest
+from rpa.compile.commands import Command, Nest, leaves_of
 from rpa.compile.cost import Cost
 from rpa.compile.schedule import schedule
-from rpa.compile.timing import Timing, leaves, visits
+from rpa.compile.timing import Timing, visits
 
 UNKNOWN = Cost(0, "", 0, 0)
 """Of a plan that has not been costed."""
@@ -16,7 +16,7 @@ _LIMITS = {"ex": "array", "ld": "loads", "dr": "drain", "st": "stores"}
 def cost_of(nest: Nest, config: ArrayConfig) -> Cost:
     """Expected figures of one layer without tokens."""
     timing, busy, words = Timing(config), dict.fromkeys(_LIMITS, 0), 0
-    for command in leaves([schedule([nest])]):
+    for command in leaves_of(schedule([nest])):
         timing.follow((command,))
         if isinstance(command, Command):
             busy[command.engine] += visits(command) + (config.mem_latency if command.text.endswith("mem") else 0)

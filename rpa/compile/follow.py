@@ -11,13 +11,13 @@ from functools import cache
 
 from isa.encoding import BY_NAME, NAMED, REGISTER_BY_INDEX, Decoded, decode, engine_names
 from isa.program import Program
-from isa.table import REGISTERS
+from isa.table import CORE_REGISTERS, ENGINES, LOOP_DEPTH, REGISTERS
 from rpa.compile.errors import CompileError
 
 MASK = 0xFFFFFFFF
 PATIENCE = 20_000_000
 """Instructions after which a program is followed no further."""
-RESETS = {engine: {r.name: r.reset & MASK for r in REGISTERS if r.engine == engine} for engine in ("ld", "ex", "dr", "st")}
+RESETS = {engine.name: {r.name: r.reset & MASK for r in REGISTERS if r.engine == engine.name} for engine in ENGINES}
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def follow(program: Program) -> Iterator[Started]:
 
     Raises CompileError if the core leaves the code, reads a counter, or does not come to `halt` within :data:`PATIENCE` instructions.
     """
-    core = _Core([0] * 16, [], {engine: dict(values) for engine, values in RESETS.items()})
+    core = _Core([0] * CORE_REGISTERS, [], {engine: dict(values) for engine, values in RESETS.items()})
     pc = 0
     decoded = [decode(word) for word in program.code]
     for _ in range(PATIENCE):
@@ -128,8 +128,8 @@ class _Core:
         end = pc + values["offset"]
         if not count:
             return self.next(pc, end, jumped=True)
-        if len(self.loops) == 4:
-            raise CompileError(f"a fifth loop around another at {pc}")
+        if len(self.loops) == LOOP_DEPTH:
+            raise CompileError(f"more than {LOOP_DEPTH} loops in each other at {pc}")
         self.loops.append([pc + 1, end, count])
         return pc + 1
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from isa.table import ACC_INDEX_COUNT, PARAM_WORDS, ROUNDINGS
+from isa.table import ACC_INDEX_COUNT, PARAM_WORDS
 from rpa.arch.config import ArrayConfig
+from rpa.arch.numerics import rounding_code
 from rpa.arch.packing import element_range, pack_params
 from rpa.compile.banks import Banks
 from rpa.compile.commands import Command, Context, Load, Nest, Results, Stage
@@ -172,7 +173,7 @@ class GlobalPool:
         row_words = -(-self.plan.words * lanes * feature.bits // 16)
         drain = Command(f"drain {bank}", {
             "dr.rows": self._rows(group), "dr.accs": self.plan.words, "dr.lanes": lanes, "dr.base": o_base, "dr.pitch": row_words,
-            "dr.param": self._entry, "dr.pre": node.pre, "dr.round": next(mode.code for mode in ROUNDINGS if mode.name == node.rounding),
+            "dr.param": self._entry, "dr.pre": node.pre, "dr.round": rounding_code(node.rounding),
             "dr.zp": feature.zero_point, "dr.lo": feature.low, "dr.hi": feature.high, "dr.bits": feature.bits})
         first, count = group.first * feature.bits // self.bits, -(-group.count * feature.bits // self.bits)
         full, rest = divmod(count, row_words)

@@ -15,6 +15,8 @@ from rpa.compile.layout import Layout, Placed, align
 from rpa.net.integer import Mac
 
 EVERY_LANE = 63
+NO_CHANNEL = pack_params(0, 0, 31)
+"""The entry, uint16 (1, 8), of a column without a channel: it gives 0, with a shift that every rounding takes."""
 
 
 def largest_unit(config: ArrayConfig, *values: int) -> int:
@@ -128,8 +130,7 @@ def params_of(node: Mac, first: int, count: int, cols: int) -> np.ndarray:
     """
     channels = len(node.bias)
     entries = pack_params(node.bias, node.multiplier, node.shift).reshape(channels, PARAM_WORDS)
-    padded = np.zeros((count * cols, PARAM_WORDS), np.uint16)
-    padded[:, 5] = 31           # a shift that every rounding takes
+    padded = np.tile(NO_CHANNEL, (count * cols, 1))
     taken = entries[first:first + count * cols]
     padded[:len(taken)] = taken
     return padded.reshape(count, cols, PARAM_WORDS).transpose(1, 0, 2)

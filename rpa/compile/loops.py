@@ -16,7 +16,7 @@ import numpy as np
 
 from isa.encoding import REGISTER_BY_NAME
 from isa.table import REGISTERS
-from rpa.compile.commands import Command, Context, Nest, Stage
+from rpa.compile.commands import Command, Context, Nest, Stage, leaves_of
 from rpa.compile.errors import CompileError
 
 LONGEST_PERIOD = 64
@@ -75,17 +75,6 @@ class _Shapes:
 
     def number(self, *key: object) -> int:
         return self.numbers.setdefault(key, len(self.numbers))
-
-
-def leaves_of(item: Nest | Stage | Command | Context) -> Iterator[Command | Context]:
-    """Every command and context of a scheduled nest, in order. Raises CompileError at a stage: stages are scheduled first."""
-    if isinstance(item, Nest):
-        for child in item.items:
-            yield from leaves_of(child)
-    elif isinstance(item, Stage):
-        raise CompileError("a stage is no command yet; put it through rpa.compile.schedule")
-    else:
-        yield item
 
 
 def registers_used(leaves: Iterable[Command | Context]) -> dict[str, tuple[str, ...]]:

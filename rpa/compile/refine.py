@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from rpa.arch.config import ArrayConfig
-from rpa.compile.commands import Command, Nest
+from rpa.compile.commands import Command, Nest, leaves_of
 from rpa.compile.kernels import Choice
 from rpa.compile.schedule import schedule
-from rpa.compile.timing import Timing, leaves
+from rpa.compile.timing import Timing
 
 CANDIDATES = 8
 """Mappings of a layer that are tried."""
@@ -50,5 +50,5 @@ def refine(candidates: Sequence[Sequence[Choice]], build: Build, config: ArrayCo
 
 def _cycles(nests: list[Nest], config: ArrayConfig) -> tuple[int, int]:
     """Cycles, and the number of commands."""
-    commands = [leaf for leaf in leaves([schedule(nests)]) if isinstance(leaf, Command)]
+    commands = [leaf for leaf in leaves_of(schedule(nests)) if isinstance(leaf, Command)]
     return Timing(config).follow(commands).cycles, len(commands)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import cache
 
-from isa.table import REGISTERS
+from isa.table import ENGINES, REGISTERS
 
-_OF_ENGINE = {engine: frozenset(r.name for r in REGISTERS if r.engine == engine) for engine in ("ld", "ex", "dr", "st")}
+_OF_ENGINE = {engine.name: frozenset(r.name for r in REGISTERS if r.engine == engine.name) for engine in ENGINES}
 _MASKS = frozenset({"ex.rmask", "ex.cmask"})
 """Only `ctxld` looks at them; `ctx` leaves them at their reset values."""
 _OF_SOURCE = {

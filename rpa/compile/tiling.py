@@ -6,13 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from isa.table import ACC_INDEX_COUNT
 from rpa.arch.config import ArrayConfig
 from rpa.compile.layout import Placed
 from rpa.compile.loads import Piece, Span, Window, largest_unit, piece_of
 from rpa.compile.reduction import Chunk, Reduction, chunks_of
-
-ACCUMULATORS = 16
-FEEDER_WORDS = 8
 
 
 @dataclass(frozen=True)
@@ -98,10 +96,10 @@ def tilings(height: int, width: int, config: ArrayConfig) -> Iterator[tuple[Tili
             break
         passes = -(-height // most)
         rows = -(-height // passes)
-        least = max(1, -(-width // (ACCUMULATORS << group)))
+        least = max(1, -(-width // (ACC_INDEX_COUNT << group)))
         for across in range(least, 4 * least + 4):
             pixels = -(-width // (across << group))
-            if pixels > ACCUMULATORS or pixels << group > width + (1 << group) - 1:
+            if pixels > ACC_INDEX_COUNT or pixels << group > width + (1 << group) - 1:
                 continue
             tiling = Tiling(rows, group, pixels)
             across_needed = max(1, -(-width // tiling.columns))

@@ -5,11 +5,11 @@ Nearly the machine's cycles: what loops and pointers cost the core is not known 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import prod
 
-from isa.table import DIMS
+from isa.table import DIMS, ENGINES
 from rpa.arch.config import ArrayConfig
 from rpa.compile.commands import Command, Context
 
@@ -18,6 +18,7 @@ _NEXT_START = {"ex": 1, "dr": 1, "st": 2}
 _SIGNAL = {"ex": 4, "dr": 6, "st": 2}
 """Cycles after the last visit from which a token can be seen."""
 _ADDRESSES = ("ld.addr", "st.addr")
+_ENGINES = tuple(engine.name for engine in ENGINES)
 
 
 @dataclass
@@ -26,12 +27,12 @@ class Timing:
 
     config: ArrayConfig
     core: int = 0
-    free: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("ld", "ex", "dr", "st"), 0))
+    free: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_ENGINES, 0))
     """Cycle in which each engine can start its next command."""
     tokens: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     """(from, to) -> cycles from which tokens can be seen, the oldest first."""
-    registers: dict[str, dict[str, int]] = field(default_factory=lambda: {name: {} for name in ("ld", "ex", "dr", "st")})
-    popped: dict[str, list[int]] = field(default_factory=lambda: {name: [] for name in ("ld", "ex", "dr", "st")})
+    registers: dict[str, dict[str, int]] = field(default_factory=lambda: {name: {} for name in _ENGINES})
+    popped: dict[str, list[int]] = field(default_factory=lambda: {name: [] for name in _ENGINES})
     """Cycles in which the entries of each engine's queue left it."""
     steps_end: int = 0
     """End of the last step of the array."""
@@ -110,12 +111,3 @@ def visits(command: Command) -> int:
     if kind == "st":
         return registers.get("st.rows", 1) * registers.get("st.xs", 1) * registers.get("st.ws", 1)
     return 1
-
-
-def leaves(items: Iterable) -> Iterator[Command | Context]:
-    """Commands and contexts of nests, in order."""
-    for item in items:
-        if isinstance(item, Command | Context):
-            yield item
-        else:
-            yield from leaves(item.items)

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isa.table import PARAM_WORDS, ROUNDINGS
+from isa.table import PARAM_WORDS
 from rpa.arch.config import ArrayConfig
+from rpa.arch.numerics import rounding_code
 from rpa.arch.packing import pack_params
 from rpa.compile.commands import Command, Region
 from rpa.compile.layout import Placed, align
-from rpa.compile.loads import Window, largest_unit
+from rpa.compile.loads import NO_CHANNEL, Window, largest_unit
 from rpa.compile.shift import MOST_COLUMNS
 
 ONE = (0, 1 << 30, 30)
@@ -107,8 +108,7 @@ def lane_params(bias: np.ndarray, multiplier: np.ndarray, shift: np.ndarray, gro
     """Requantization entries uint16 (cols, len(groups) * lanes, 8): column c has the channels of word first + c, group by group."""
     channels = len(bias)
     entries = pack_params(bias, multiplier, shift)
-    table = np.zeros((len(groups), cols, lanes, PARAM_WORDS), np.uint16)
-    table[..., 5] = 31          # a shift that every rounding takes, where there is no channel
+    table = np.tile(NO_CHANNEL, (len(groups), cols, lanes, 1))
     for number, group in enumerate(groups):
         taken = entries[group.first * lanes:min(channels, (group.first + group.count) * lanes)]
         table[number].reshape(-1, PARAM_WORDS)[:len(taken)] = taken
@@ -140,10 +140,9 @@ class Sink:
               zero_point: int | None = None) -> Command:
         """by_lane: each lane has its own entry from `param`. zero_point: the output's unless told."""
         feature, lanes = self.output.feature, 16 // self.bits
-        code = next(mode.code for mode in ROUNDINGS if mode.name == rounding)
         return Command(f"drain {bank}", {
             "dr.row0": row0, "dr.rows": self.rows, "dr.accs": self.pixels, "dr.lanes": lanes, "dr.plane": int(by_lane), "dr.base": o_base,
-            "dr.pitch": self.pitch, "dr.param": param, "dr.pre": pre, "dr.round": code,
+            "dr.pitch": self.pitch, "dr.param": param, "dr.pre": pre, "dr.round": rounding_code(rounding),
             "dr.zp": feature.zero_point if zero_point is None else zero_point, "dr.lo": feature.low, "dr.hi": feature.high, "dr.bits": feature.bits})
 
     def store(self, group: Group, o_base: int, y: int, x: int, first_word: int = 0) -> Command:

@@ -11,10 +11,11 @@ from typing import TypeAlias
 
 import numpy as np
 
+from isa.table import WIDTHS
 from rpa.arch.numerics import MULTIPLIER_MAX, SHIFT_MAX, SHIFT_MIN, element_range, rounding_code
 from rpa.net.errors import NetError
 
-CONTAINERS = (2, 4, 8, 16)
+CONTAINERS = WIDTHS
 """Widths in bits that a word can be cut into; 3-bit numbers travel in 4-bit containers."""
 
 

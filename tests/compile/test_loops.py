@@ -14,11 +14,11 @@ from isa.encoding import decode
 from isa.table import REGISTERS
 from rpa.arch.config import ArrayConfig
 from rpa.compile.check import first_difference
-from rpa.compile.commands import Command, Context, Nest, Stage
+from rpa.compile.commands import Command, Context, Nest, Stage, leaves_of
 from rpa.compile.emit import emit
 from rpa.compile.errors import CompileError
 from rpa.compile.follow import follow
-from rpa.compile.loops import Group, Loop, expand, find_loops, leaves_of, registers_used
+from rpa.compile.loops import Group, Loop, expand, find_loops, registers_used
 from rpa.emu.fast.trace import trace
 from tests.compile.nests import nests
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
 import pytest
 
@@ -14,10 +12,7 @@ from rpa.compile.errors import CompileError
 from rpa.net.border import arrays_of, features_of
 from rpa.net.errors import NetError
 from rpa.net.qdq import to_integer
-from tests.net.test_onnx_backend import cases, translate, verdict
-
-FLOOR = 22
-"""Tests that must pass on the array."""
+from tests.net.test_onnx_backend import INTEGER_FLOOR, integer_node_tests
 
 
 def machine_run(graph, inputs):
@@ -34,17 +29,4 @@ def machine_run(graph, inputs):
 
 
 def test_quantized_node_tests_on_the_machine(capsys):
-    found = {}
-    for case in cases("node"):
-        try:
-            graph, *_ = translate(case)
-        except NetError:
-            continue
-        if graph.codes or any(node.op == "Quant" for node in graph.nodes):
-            found[case.name] = verdict(case, machine_run)
-    counts = Counter(kind for kind, _ in found.values())
-    with capsys.disabled():
-        print(f"\nONNX node tests on the machine: {counts['passed']} passed, {counts['refused']} refused, {counts['failed']} failed")
-        print("".join(f"  {name}: {text[:200]}\n" for name, (kind, text) in found.items() if kind != "passed"))
-    assert not [f"{name}: {text}" for name, (kind, text) in found.items() if kind == "failed"]
-    assert counts["passed"] >= FLOOR
+    assert integer_node_tests(machine_run, "on the machine", capsys)["passed"] >= INTEGER_FLOOR

@@ -64,8 +64,8 @@ def test_node_tests(group, capsys):
     assert counts["passed"] >= FLOORS[group]
 
 
-def test_quantized_node_tests_as_integers(capsys):
-    """QLinearConv, QLinearMatMul, ConvInteger, MatMulInteger, QuantizeLinear, DequantizeLinear, MaxPool on integers, ..."""
+def integer_node_tests(execute, title: str, capsys) -> Counter[str]:
+    """QLinearConv, QLinearMatMul, ConvInteger, MatMulInteger, QuantizeLinear, DequantizeLinear, MaxPool on integers, ...: counts by verdict."""
     found = {}
     for case in cases("node"):
         try:
@@ -73,10 +73,14 @@ def test_quantized_node_tests_as_integers(capsys):
         except NetError:
             continue
         if graph.codes or any(node.op == "Quant" for node in graph.nodes):
-            found[case.name] = verdict(case, integer_run)
+            found[case.name] = verdict(case, execute)
     counts = Counter(kind for kind, _ in found.values())
     with capsys.disabled():
-        print(f"\nONNX node, as integer networks: {counts['passed']} passed, {counts['refused']} refused, {counts['failed']} failed")
+        print(f"\nONNX node, {title}: {counts['passed']} passed, {counts['refused']} refused, {counts['failed']} failed")
         print("".join(f"  {name}: {text[:200]}\n" for name, (kind, text) in found.items() if kind != "passed"))
     assert not [f"{name}: {text}" for name, (kind, text) in found.items() if kind == "failed"]
-    assert counts["passed"] >= INTEGER_FLOOR
+    return counts
+
+
+def test_quantized_node_tests_as_integers(capsys):
+    assert integer_node_tests(integer_run, "as integer networks", capsys)["passed"] >= INTEGER_FLOOR
