@@ -10,11 +10,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = {"isa": 0, "rpa.arch": 2, "rpa.emu": 3, "hdl": 3, "rpa.data": 3, "rpa.models": 3, "rpa.net": 3, "rpa.quant": 4, "rpa.train": 4,
-          "rpa.runner": 4, "rpa.compile": 5, "rpa.verify": 5, "rpa.report": 6, "rpa.cli": 7, "rpa.demo": 7, "rpa": 7}
+          "rpa.flash": 4, "rpa.runner": 4, "rpa.compile": 5, "rpa.verify": 5, "rpa.report": 6, "rpa.cli": 7, "rpa.demo": 7, "rpa": 7}
 """Layer of a package; the longest prefix of a module's name counts. `rpa` itself is the public face of all of them."""
 DOORS = {"lark": ("isa",), "amaranth": ("hdl", "tests"), "cocotb": ("tests",), "cocotb_tools": ("tests",), "typer": ("rpa.cli",),
          "numba": ("rpa.arch.jit",), "matplotlib": ("rpa.demo", "rpa.report"), "skimage": ("rpa.demo", "rpa.data"),
-         "torch": ("rpa.train", "rpa.net.torch_import", "tests"), "onnx": ("rpa.net", "rpa.models", "rpa.train", "tests"),
+         "torch": ("rpa.train", "rpa.flash.torch", "rpa.net.torch_import", "tests"), "onnx": ("rpa.net", "rpa.models", "rpa.train", "tests"),
          "onnxruntime": ("rpa.net", "rpa.quant", "rpa.train", "tests"),
          "sklearn": ("rpa.data",), "PIL": ("rpa.data", "rpa.demo", "tests"), "safetensors": ("rpa.models", "rpa.train", "tests")}
 """Package -> modules under which it may be imported."""

@@ -45,6 +45,28 @@ class ArrayConfig:
     """Cycles from a read request to its data, 1..255."""
     mem_bytes: int = 1 << 24
     """External memory in bytes, a power of two, 1024..2**31."""
+    nv_macros: int = 0
+    """NOR-flash macros, 0..64; 0: the machine has no `nv` engine, and the other `nv_` sizes mean nothing."""
+    nv_rows: int = 128
+    """Word lines of one macro, 8..1024."""
+    nv_cols: int = 128
+    """Bit lines of one macro, 8..1024, a multiple of `cols` and of 4 * `nv_adc_share`."""
+    nv_cell_bits: int = 4
+    """Bits in one cell, 1..4."""
+    nv_dac_bits: int = 1
+    """Bits that a word line carries in one operation, 1..4; 1: bit-serial."""
+    nv_adc_bits: int = 8
+    """Bits of one conversion, 1..16."""
+    nv_adc_share: int = 8
+    """Bit lines that share one converter, 1..256."""
+    nv_settle: int = 1
+    """Cycles from the start of an operation to its first conversion, 1..255."""
+    nv_adc_cycles: int = 9
+    """Cycles of one conversion, 1..1023 (successive approximation: bits + 1)."""
+    nv_prog_cycles: int = 1000
+    """Cycles that programming one row takes after its words are there, 1..65535."""
+    x_depth: int = 4096
+    """Words of 16 bits in the X bank, the input of the macros, a power of two, 64..32768."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -63,6 +85,18 @@ class ArrayConfig:
         self._choice("bus_words", (1, 2, 4, 8, 16, 32))
         self._range("mem_latency", 1, 255)
         self._range("mem_bytes", 1024, 1 << 31, power=True)
+        self._check_macros()
+
+    def _check_macros(self) -> None:
+        for name, low, high in (("nv_macros", 0, 64), ("nv_rows", 8, 1024), ("nv_cols", 8, 1024), ("nv_cell_bits", 1, 4), ("nv_dac_bits", 1, 4),
+                                ("nv_adc_bits", 1, 16), ("nv_adc_share", 1, 256), ("nv_settle", 1, 255), ("nv_adc_cycles", 1, 1023),
+                                ("nv_prog_cycles", 1, 65535)):
+            self._range(name, low, high)
+        self._range("x_depth", 64, 1 << 15, power=True)
+        if self.nv_macros and self.nv_cols % self.cols:
+            raise ConfigError(f"`nv_cols` is {self.nv_cols}, must be a multiple of `cols`, which is {self.cols}")
+        if self.nv_macros and self.nv_cols % (4 * self.nv_adc_share):
+            raise ConfigError(f"`nv_cols` is {self.nv_cols}, must be a multiple of 4 * `nv_adc_share`, which is {4 * self.nv_adc_share}")
 
     def _range(self, name: str, low: int, high: int, *, power: bool = False) -> None:
         value = getattr(self, name)
@@ -78,6 +112,11 @@ class ArrayConfig:
     @property
     def pes(self) -> int:
         return self.rows * self.cols
+
+    @property
+    def nv_adcs(self) -> int:
+        """Converters of one macro; converter k takes the bit lines that are k modulo their number."""
+        return self.nv_cols // self.nv_adc_share
 
     @classmethod
     def preset(cls, name: str) -> ArrayConfig:
@@ -102,10 +141,14 @@ class ArrayConfig:
 _DEFAULT = ArrayConfig()
 PRESETS = {
     "tiny": replace(_DEFAULT, rows=2, cols=2, a_depth=1024, w_depth=1024, o_depth=512, p_entries=16, imem_words=2048,
-                    queue_depth=4, bus_words=2, mem_latency=4, mem_bytes=1 << 18),
+                    queue_depth=4, bus_words=2, mem_latency=4, mem_bytes=1 << 18,
+                    nv_macros=2, nv_rows=8, nv_cols=16, nv_cell_bits=2, nv_adc_bits=4, nv_adc_share=4, nv_adc_cycles=5, nv_prog_cycles=6, x_depth=64),
     "small": replace(_DEFAULT, rows=4, cols=4, a_depth=2048, w_depth=2048, o_depth=1024, p_entries=32,
-                     imem_words=2048, bus_words=4, mem_latency=8, mem_bytes=1 << 20),
+                     imem_words=2048, bus_words=4, mem_latency=8, mem_bytes=1 << 20,
+                     nv_macros=3, nv_rows=32, nv_cols=32, nv_dac_bits=2, nv_adc_bits=6, nv_adc_share=4, nv_settle=2, nv_adc_cycles=7,
+                     nv_prog_cycles=20, x_depth=512),
     "ecp5": replace(_DEFAULT, rows=9, cols=4, acc_bits=40, a_depth=2048, w_depth=2048, o_depth=1024, imem_words=2048, bus_words=4,
                     mem_bytes=1 << 24),
     "default": _DEFAULT,
+    "hybrid": replace(_DEFAULT, nv_macros=16),
 }
