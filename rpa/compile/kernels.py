@@ -35,9 +35,13 @@ def choices(node: Node, layout: Layout, waits: int, most: int, *, broadcast_only
     Raises CompileError, with the reason, if there is none.
     """
     if isinstance(node, Mac):
-        found = _broadcast(node, layout, waits, most)
-        if not broadcast_only:
-            found += _others(node, layout, most)
+        others = [] if broadcast_only else _others(node, layout, most)
+        try:
+            found = _broadcast(node, layout, waits, most) + others
+        except CompileError:
+            if not others:
+                raise
+            found = others
         return sorted(found, key=lambda choice: choice.cost.key)[:most]
     if isinstance(node, MaxPool):
         return [_choice("max pool", maxpool.MaxPooling, node, plan) for plan in maxpool.choose(node, layout)][:most]

@@ -14,10 +14,11 @@ from rpa.net.integer import MaxPool
 
 def choose(node: MaxPool, layout: Layout) -> list[Blocks]:
     """Cuts, the fastest first. CompileError if positions outside the image would count."""
-    source = layout.features[node.input].feature
-    if any(node.pads) and source.zero_point != source.low:
-        raise CompileError(f"`{node.name}`: the border of `{source.name}` holds its zero point {source.zero_point}, which is above its least value "
-                           f"{source.low} and would count as a maximum; use an asymmetric range, or pool without pads")
+    placed = layout.features[node.input]
+    source = placed.feature
+    if any(node.pads) and placed.border_value != source.low:
+        raise CompileError(f"`{node.name}`: a convolution pads `{source.name}` too, so its border holds the zero point {source.zero_point}, which is "
+                           f"above the least value {source.low} and would count as a maximum; use an asymmetric range, or pool without pads")
     return cheapest(lambda blocks, target, banks: MaxPooling(node, blocks, target, banks), layout.features[node.output], layout, node.name)
 
 

@@ -11,8 +11,10 @@ from rpa.arch.numerics import quantize_multiplier, requantize
 from rpa.arch.packing import element_range
 from rpa.compile import globalpool
 from rpa.compile.banks import Banks
+from rpa.compile.compiled import compile_net
 from rpa.compile.errors import CompileError
 from rpa.compile.layout import place
+from rpa.net import reference
 from rpa.net.integer import Feature, IntNet, Mac, Term
 from tests.compile import kernels
 
@@ -74,3 +76,11 @@ def test_refused_by_name():
         globalpool.choose(uneven, layout)
     with pytest.raises(CompileError, match=r"`pool`.*accumulator's lane"):
         globalpool.choose(replace(node, bias=np.full(20, 1 << 30)), layout)
+
+
+def test_an_image_too_large_for_a_convolution():
+    """The broadcast form would need all pixels in its weights' banks at once; this kernel takes the image in parts."""
+    net = network((12, 96, 8), 8)
+    compiled, image = compile_net(net, effort=False), {"x": kernels.random_values(net.features["x"])}
+    assert [choice.kernel for choice in compiled.mapped.choices] == ["global pool"]
+    np.testing.assert_array_equal(compiled.run(image).outputs["y"], reference.run(net, image)["y"])

@@ -84,7 +84,7 @@ def test_sizes_grow_and_are_reported(linked):
 def test_a_data_image_beyond_memory():
     net = chain(np.random.default_rng(5))
     layout = place(net, CONFIG)
-    huge = Placed(net.features["in put"], 0, (1, 1, 1, 1), 2, 24, 1 << 30)
+    huge = Placed(net.features["in put"], 0, (1, 1, 1, 1), 2, 24, 1 << 30, 0)
     layout = Layout(CONFIG, {"in put": huge}, constants_address=1 << 31)
     with pytest.raises(CompileError) as caught:
         link(net, layout, Nest("", ()), CONFIG)

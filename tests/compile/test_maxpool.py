@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from rpa.compile import maxpool
 from rpa.compile.banks import Banks
 from rpa.compile.errors import CompileError
 from rpa.compile.layout import place
-from rpa.net.integer import Feature, IntNet, MaxPool, output_size
+from rpa.net.integer import Feature, IntNet, Mac, MaxPool, Term, output_size
 from tests.compile import kernels
 
 
@@ -57,8 +59,17 @@ def test_windows(kernel, stride, pads):
     check(network((11, 38, 3), 16, kernel, stride, pads, signed=False), "small")
 
 
-def test_border_that_would_count_is_refused():
+def test_a_border_below_the_zero_point():
+    """Only pooling looks at it, so it holds the least value."""
+    check(network((7, 9, 16), 8, 3, 2, (1, 1, 1, 1), zero_point=0), "default")
+    check(network((6, 6, 16), 4, 3, 2, (0, 0, 1, 1), zero_point=0), "small")
+
+
+def test_a_border_that_a_convolution_needs_too_is_refused():
     net = network((6, 6, 16), 8, 3, 2, (1, 1, 1, 1), zero_point=0)
-    with pytest.raises(CompileError, match=r"`pool`.*zero point 0.*least value -128"):
-        maxpool.choose(net.nodes[0], place(net, kernels.machine("default")))
-    check(network((6, 6, 16), 8, 3, 2, zero_point=0), "default")
+    term = Term(input="x", weight=np.ones((16, 3, 3, 16), np.int64), weight_bits=8, pads=(1, 1, 1, 1))
+    one = np.ones(16, np.int64)
+    node = Mac(name="conv", terms=(term,), bias=0 * one, multiplier=one, shift=one, output="z")
+    both = replace(net, features={**net.features, "z": replace(net.features["x"], name="z")}, outputs=("y", "z"), nodes=(*net.nodes, node))
+    with pytest.raises(CompileError, match=r"`pool`: a convolution pads `x` too.*zero point 0.*least value -128"):
+        maxpool.choose(both.nodes[0], place(both, kernels.machine("default")))
