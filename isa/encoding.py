@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from isa.errors import DecodingError, EncodingError, did_you_mean
@@ -46,6 +46,14 @@ NAMED: Mapping[str, Mapping[int, str]] = {
 """Field kinds whose codes have names; a code without a name is illegal."""
 CODES = {kind: {name: code for code, name in names.items()} for kind, names in NAMED.items()}
 """The same, from name to code."""
+_NAMES_MACROS: Mapping[str, Callable[[int], bool]] = {
+    "engine": lambda code: NAMED["engine"][code] == "nv",
+    "engines": lambda mask: bool(mask >> CODES["engine"]["nv"] & 1),
+    "dest": lambda code: NAMED["dest"][code] == "x",
+    "cfg": lambda index: REGISTER_BY_INDEX[index].engine == "nv",
+}
+"""Field kinds that can name the engine `nv` or its X bank, and whether a value does."""
+_NAMING = {row.opcode: tuple(field for field in row.fields if field.kind in _NAMES_MACROS) for row in INSTRUCTIONS}
 KIND_TEXT = {"cfg": "engine register", "op": "PE operation", "src": "PE source", "dst": "PE destination", "dest": "destination", "cond": "condition"}
 
 
@@ -109,6 +117,13 @@ def illegal_instruction(word: int) -> str | None:
         if names is not None and field.extract(word) not in names:
             return f"`{field.name}` of `{instruction.name}` is {field.extract(word)}, which is no {KIND_TEXT.get(field.kind, field.kind)}"
     return None
+
+
+def needs_macros(word: int) -> bool:
+    """True if a legal instruction word names the engine `nv` or its X bank, which only machines with NOR-flash macros have."""
+    if BY_OPCODE[word >> OPCODE_LO].engine == "nv":
+        return True
+    return any(_NAMES_MACROS[field.kind](field.extract(word)) for field in _NAMING[word >> OPCODE_LO])
 
 
 def encode_context(op: str, x: str = "a", y: str = "a", dst: str = "none", route: str = "hold", cond: str = "always", imm: int = 0) -> int:

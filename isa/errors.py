@@ -34,6 +34,7 @@ CODES = {
     "E116": "a loop body or branch that the machine cannot run",
     "E117": "a value given from outside (`defines`) that the source does not ask for",
     "E118": "more faults than one report lists",
+    "E119": "an instruction for NOR-flash macros that this machine does not have",
     "W101": "r15, the assembler's register, used by hand",
     "W102": "a token that is waited for and never given, or given and never taken",
     "W103": "code that runs past the end of the program, loops nested too deep, a branch into a loop body",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from isa.checks import Command, Jump, target_limit
 from isa.contexts import ALL, Contexts
 from isa.diagnostics import Fault
-from isa.encoding import BY_NAME, encode, engine_names
+from isa.encoding import BY_NAME, encode, engine_names, needs_macros
 from isa.expand import Item
 from isa.machine import MachineConfig
 from isa.operands import Operands
@@ -77,8 +77,9 @@ class Lowerer:
 
     def _item(self, item: Item) -> None:
         what = item.what
+        start = len(self.code)
         if isinstance(what, Symbol):
-            what.value = len(self.code)
+            what.value = start
         elif not isinstance(what, Op):
             value = self.symbols.value(what, item.site)
             if not -(1 << 31) <= value < 1 << 32:
@@ -90,6 +91,9 @@ class Lowerer:
             self._pseudo[what.name.text](what, item.site)
         else:
             self._instruction(BY_NAME[what.name.text], what, item.site)
+        if isinstance(what, Op) and self.config.nv_macros == 0 and any(needs_macros(word) for word in self.code[start:]):
+            raise Fault("E119", f"`{what.name.text}` names the engine `nv` or its X bank, which this machine does not have", what.name.span,
+                        hint="its `nv_macros` is 0; choose a configuration with NOR-flash macros, such as hybrid")
 
     @staticmethod
     def _no_clause(op: Op) -> Fault:

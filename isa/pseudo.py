@@ -10,7 +10,7 @@ ASSEMBLER_REGISTER = 15
 """Core register that pseudo-instructions use: r15."""
 SET_GROUPS = {
     group: tuple(f"{group}{number}" for number in range(6) if any(row.name == f"{group}{number}" for row in REGISTERS))
-    for group in ("ex.n", "ex.as", "ex.ws", "ex.cs", "ex.ss")
+    for group in ("ex.n", "ex.as", "ex.ws", "ex.cs", "ex.ss", "nv.k", "nv.xk", "nv.n", "nv.xv", "nv.cv")
 }
 """Groups of `set`, each with its registers, loop 0 (innermost) first."""
 

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from isa.spec import Code, Counter, Fault, Field, Instruction, PeOp, Register
 
-ISA_VERSION = 1
+ISA_VERSION = 2
 CORE_REGISTERS = 16
 LOOP_DEPTH = 4
 DIMS = 6
+"""Loops of a `run`."""
+NV_DIMS = 3
+"""Loops over the vectors of an `nvmac`, and over the words of a vector."""
 ACC_INDEX_COUNT = 16
 """Accumulators in one bank of a PE; a PE has two banks."""
 ACC_BANKS = 2
@@ -25,11 +28,13 @@ ENGINES = (
     Code(name="ex", code=1, doc="execute: streams, feeders and PE array"),
     Code(name="dr", code=2, doc="drain: accumulators through requantization into O banks"),
     Code(name="st", code=3, doc="store: O banks into external memory"),
+    Code(name="nv", code=4, doc="NOR-flash macros: X bank through the macros into the NV accumulators; only where `nv_macros` is not 0"),
 )
 DESTS = (
     Code(name="a", code=0, doc="A banks, one per PE row"),
     Code(name="w", code=1, doc="W banks, one per PE column"),
     Code(name="p", code=2, doc="P banks, requantization parameters, one per PE column"),
+    Code(name="x", code=3, doc="X bank, input of the NOR-flash macros, one; only where `nv_macros` is not 0"),
 )
 SOURCES = (
     Code(name="mem", code=0, doc="external memory"),
@@ -59,11 +64,11 @@ _IMM = Field(name="imm", hi=17, lo=0, kind="imm", signed=True, doc="immediate, s
 _SHAMT = Field(name="shamt", hi=4, lo=0, kind="uimm", doc="shift amount in bits")
 _UIMM16 = Field(name="imm", hi=15, lo=0, kind="uimm", doc="immediate, zero-extended")
 _OFFSET = Field(name="offset", hi=17, lo=0, kind="offset", signed=True, doc="target minus this instruction, in words")
-_WAIT = Field(name="wait", hi=25, lo=22, kind="engines", doc="take one token from each of these engines before starting")
-_SIGNAL = Field(name="signal", hi=21, lo=18, kind="engines", doc="give one token to each of these engines when finished")
+_WAIT = Field(name="wait", hi=25, lo=21, kind="engines", doc="take one token from each of these engines before starting")
+_SIGNAL = Field(name="signal", hi=20, lo=16, kind="engines", doc="give one token to each of these engines when finished")
 _CFG = Field(name="reg", hi=25, lo=18, kind="cfg", doc="engine register")
-_ENGINE = Field(name="engine", hi=17, lo=16, kind="engine", doc="engine")
-_BANK = Field(name="bank", hi=17, lo=17, kind="bank", doc="accumulator bank, 0 or 1")
+_ENGINE = Field(name="engine", hi=15, lo=13, kind="engine", doc="engine")
+_BANK = Field(name="bank", hi=15, lo=15, kind="bank", doc="accumulator bank, 0 or 1")
 _TOKEN_FAULTS = ("TOKEN_OVERFLOW", "DEADLOCK")
 
 
@@ -137,8 +142,8 @@ INSTRUCTIONS = (
                 cycles="1 in the core, plus waiting while the queue is full; 1 at the queue's head",
                 doc="Give every register of one engine its reset value, in queue order.", example="reset ex"),
     Instruction(name="ld", opcode=0x20,
-                fields=(Field(name="dest", hi=17, lo=16, kind="dest", doc="banks written"),
-                        Field(name="source", hi=15, lo=14, kind="source", doc="where words come from"), _WAIT, _SIGNAL),
+                fields=(Field(name="dest", hi=15, lo=14, kind="dest", doc="banks written"),
+                        Field(name="source", hi=13, lo=12, kind="source", doc="where words come from"), _WAIT, _SIGNAL),
                 group="engine", engine="ld",
                 cycles="rows*units + 1 + latency (mem: mem_latency, fill: 0, o: 1)",
                 doc="Copy ld.rows rows of ld.units units into the banks whose window takes the row.",
@@ -149,7 +154,7 @@ INSTRUCTIONS = (
                 doc="Execute one step per point of the loop nest, accumulating in `bank`.",
                 faults=("ILLEGAL_CONFIG", "BANK_RANGE", *_TOKEN_FAULTS), example="run 0 wait(ld,dr) signal(dr)"),
     Instruction(name="ctxld", opcode=0x22,
-                fields=(Field(name="slot", hi=17, lo=12, kind="slot", doc="context slot"), _reg("rs", 11, "context word"),
+                fields=(Field(name="slot", hi=15, lo=10, kind="slot", doc="context slot"), _reg("rs", 9, "context word"),
                         _WAIT, _SIGNAL),
                 group="engine", engine="ex", cycles="2",
                 doc="Write the context word in rs into `slot` of the PEs in rows ex.rmask and columns ex.cmask.",
@@ -159,7 +164,7 @@ INSTRUCTIONS = (
                 doc="Requantize accumulators of `bank`, a PE row at a time, and pack them into the O banks.",
                 faults=("ILLEGAL_CONFIG", "BANK_RANGE", "RQ_SHIFT", "ACC_CONFLICT", *_TOKEN_FAULTS),
                 example="drain 0 wait(ex) signal(ex,st)"),
-    Instruction(name="seed", opcode=0x24, fields=(_RT, _WAIT, _SIGNAL), group="engine", engine="dr", cycles="2",
+    Instruction(name="seed", opcode=0x24, fields=(_reg("rt", 15, "second source register"), _WAIT, _SIGNAL), group="engine", engine="dr", cycles="2",
                 doc="Seed the LFSR of column c with rt ^ (0x9E3779B9 * (c + 1) mod 2^32), or 1 where that is 0.",
                 faults=_TOKEN_FAULTS, example="seed r1"),
     Instruction(name="st", opcode=0x25, fields=(_WAIT, _SIGNAL), group="engine", engine="st",
@@ -170,8 +175,15 @@ INSTRUCTIONS = (
     Instruction(name="sync", opcode=0x26, fields=(_ENGINE, _WAIT, _SIGNAL), group="engine", cycles="2",
                 doc="Do nothing in that engine but wait for and give tokens, in order.", faults=_TOKEN_FAULTS,
                 example="sync ld wait(ex)"),
+    Instruction(name="nvprog", opcode=0x2B, fields=(_WAIT, _SIGNAL), group="engine", engine="nv", cycles="rows*(k0 + 1 + nv_prog_cycles) + 1",
+                doc="Program nv.rows rows of a NOR-flash macro with cells from the X bank.",
+                faults=("ILLEGAL_CONFIG", "BANK_RANGE", *_TOKEN_FAULTS), example="nvprog wait(ld) signal(ld)"),
+    Instruction(name="nvmac", opcode=0x2C, fields=(_BANK, _WAIT, _SIGNAL), group="engine", engine="nv",
+                cycles="n0*n1*n2*(k0*k1*k2 + 1 + passes*(1 + settling + conversions + combining)) + 2; design.md, section 15",
+                doc="Multiply vectors of the X bank by the weights in a NOR-flash macro, accumulating in NV `bank`.",
+                faults=("ILLEGAL_CONFIG", "BANK_RANGE", *_TOKEN_FAULTS), example="nvmac 0 wait(ld) signal(dr)"),
     Instruction(name="fence", opcode=0x28,
-                fields=(Field(name="engines", hi=25, lo=22, kind="engines", doc="engines to wait for"),),
+                fields=(Field(name="engines", hi=25, lo=21, kind="engines", doc="engines to wait for"),),
                 group="control", cycles="1, plus waiting", faults=("DEADLOCK",),
                 doc="Wait until these engines have empty queues and have finished everything.", example="fence ld,ex,dr,st"),
     Instruction(name="rdctr", opcode=0x29,
@@ -257,10 +269,10 @@ WIDTHS = (2, 4, 8, 16)
 _POW2 = (1, 2, 4, 8, 16, 32)
 
 
-def _dims(prefix: str, first: int, engine: str, **kwargs) -> tuple[Register, ...]:
+def _dims(prefix: str, first: int, engine: str, dims: int, **kwargs) -> tuple[Register, ...]:
     doc = kwargs.pop("doc")
     return tuple(Register(name=f"{engine}.{prefix}{d}", index=first + d, engine=engine, doc=doc.format(d=d), **kwargs)
-                 for d in range(DIMS))
+                 for d in range(dims))
 
 
 REGISTERS = (
@@ -288,11 +300,11 @@ REGISTERS = (
     Register(name="ld.obase", index=18, engine="ld", bits=16, unit="words", doc="O address of row 0, source `o`"),
     Register(name="ld.opitch", index=19, engine="ld", bits=16, signed=True, unit="words", doc="O address step per row, source `o`"),
 
-    *_dims("n", 32, "ex", bits=12, reset=1, minimum=1, doc="steps of loop {d} (0 is innermost)"),
-    *_dims("as", 38, "ex", bits=16, signed=True, unit="words", doc="A address step of loop {d}"),
-    *_dims("ws", 44, "ex", bits=16, signed=True, unit="words", doc="W address step of loop {d}"),
-    *_dims("cs", 50, "ex", bits=5, signed=True, doc="accumulator index step of loop {d}, modulo 16"),
-    *_dims("ss", 56, "ex", bits=7, signed=True, doc="context slot step of loop {d}, modulo ctx_slots"),
+    *_dims("n", 32, "ex", DIMS, bits=12, reset=1, minimum=1, doc="steps of loop {d} (0 is innermost)"),
+    *_dims("as", 38, "ex", DIMS, bits=16, signed=True, unit="words", doc="A address step of loop {d}"),
+    *_dims("ws", 44, "ex", DIMS, bits=16, signed=True, unit="words", doc="W address step of loop {d}"),
+    *_dims("cs", 50, "ex", DIMS, bits=5, signed=True, doc="accumulator index step of loop {d}, modulo 16"),
+    *_dims("ss", 56, "ex", DIMS, bits=7, signed=True, doc="context slot step of loop {d}, modulo ctx_slots"),
     Register(name="ex.abase", index=62, engine="ex", bits=16, unit="words", doc="A address of the first step"),
     Register(name="ex.wbase", index=63, engine="ex", bits=16, unit="words", doc="W address of the first step"),
     Register(name="ex.cbase", index=64, engine="ex", bits=4, doc="accumulator index of the first step"),
@@ -345,6 +357,8 @@ REGISTERS = (
     Register(name="dr.bits", index=111, engine="dr", bits=5, reset=16, choices=WIDTHS, unit="bits", doc="output width"),
     Register(name="dr.raw", index=112, engine="dr", bits=1,
              doc="no scaling: each accumulator gives two words, the low and high half of the 32-bit value"),
+    Register(name="dr.nv", index=113, engine="dr", bits=1, maximum="nv_engine",
+             doc="the NV accumulators instead of the PEs' (row0 is 0 and rows 1)"),
 
     Register(name="st.addr", index=128, engine="st", bits=32, unit="bytes", doc="destination address of row 0, step 0"),
     Register(name="st.rows", index=129, engine="st", bits=16, reset=1, minimum=1, unit="rows", doc="rows to store"),
@@ -362,6 +376,27 @@ REGISTERS = (
     Register(name="st.rstride", index=138, engine="st", bits=32, signed=True, unit="bytes", doc="destination step per row"),
     Register(name="st.xstride", index=139, engine="st", bits=32, signed=True, unit="bytes", doc="destination step per step"),
     Register(name="st.wstride", index=140, engine="st", bits=32, signed=True, unit="bytes", doc="destination step per unit"),
+
+    Register(name="nv.macro", index=160, engine="nv", bits=6, doc="macro"),
+    Register(name="nv.row0", index=161, engine="nv", bits=10, doc="first word line"),
+    Register(name="nv.rows", index=162, engine="nv", bits=11, reset=1, minimum=1, maximum="nv_rows", doc="word lines, one activation each"),
+    Register(name="nv.line0", index=163, engine="nv", bits=10, unit="lines", doc="first line; a line is `cols` bit lines"),
+    Register(name="nv.outs", index=164, engine="nv", bits=11, reset=1, minimum=1, maximum="nv_cols", doc="outputs, `cols` of them in a group"),
+    Register(name="nv.slices", index=165, engine="nv", bits=5, reset=1, minimum=1, maximum=16, doc="cells of one weight, lowest digit first"),
+    Register(name="nv.encoding", index=166, engine="nv", bits=2, maximum=2, doc="weights: 0 plain, 1 differential, 2 with a reference line"),
+    Register(name="nv.ebits", index=167, engine="nv", bits=5, reset=16, choices=WIDTHS, unit="bits", doc="container of an activation in the X bank"),
+    Register(name="nv.abits", index=168, engine="nv", bits=5, reset=16, minimum=1, maximum=16, unit="bits", doc="activation width, at most nv.ebits"),
+    Register(name="nv.asigned", index=169, engine="nv", bits=1, reset=1, doc="activations are signed"),
+    Register(name="nv.range", index=170, engine="nv", bits=4, unit="log2", doc="one step of a conversion, as a power of two of digit times cell code"),
+    Register(name="nv.keep", index=171, engine="nv", bits=1, doc="no vector starts from 0; accumulate onto what is there"),
+    Register(name="nv.xbase", index=172, engine="nv", bits=16, unit="words", doc="X address of the first vector (`nvprog`: row)"),
+    *_dims("k", 173, "nv", NV_DIMS, bits=12, reset=1, minimum=1, doc="words of a vector in loop {d} (`nvprog`: nv.k0 words of a row)"),
+    *_dims("xk", 176, "nv", NV_DIMS, bits=16, signed=True, unit="words", doc="X address step within a vector, loop {d}"),
+    *_dims("n", 179, "nv", NV_DIMS, bits=12, reset=1, minimum=1, doc="vectors of loop {d} (0 is innermost)"),
+    *_dims("xv", 182, "nv", NV_DIMS, bits=16, signed=True, unit="words", doc="X address step per vector, loop {d} (`nvprog`: nv.xv0 per row)"),
+    *_dims("cv", 185, "nv", NV_DIMS, bits=5, signed=True, doc="accumulator index step per vector, loop {d}, modulo 16"),
+    Register(name="nv.cg", index=188, engine="nv", bits=5, signed=True, doc="accumulator index step per group of outputs, modulo 16"),
+    Register(name="nv.cbase", index=189, engine="nv", bits=4, doc="accumulator index of the first vector, group 0"),
 )
 
 # -- counters ---------------------------------------------------------------------------------------------------------
@@ -382,21 +417,30 @@ COUNTERS = (
     Counter(name="instructions", index=1, unit="instructions", doc="instructions that the core completed"),
     Counter(name="fence", index=2, unit="cycles", doc="cycles in which the core waits at a `fence`"),
     *_engine_counters(3),
-    Counter(name="a_reads", index=19, unit="words", doc="A bank reads: ex.rows per step that reads A"),
-    Counter(name="w_reads", index=20, unit="words", doc="W bank reads: ex.cols per step that reads W"),
-    Counter(name="a_hits", index=21, unit="words", doc="A words taken from the feeder instead: ex.rows per such step"),
-    Counter(name="w_hits", index=22, unit="words", doc="W words taken from the feeder instead: ex.cols per such step"),
-    Counter(name="a_writes", index=23, unit="words", doc="words written into A banks, multicast counted per bank"),
-    Counter(name="w_writes", index=24, unit="words", doc="words written into W banks, multicast counted per bank"),
-    Counter(name="p_writes", index=25, unit="words", doc="words written into P banks, multicast counted per bank"),
-    Counter(name="o_writes", index=26, unit="words", doc="words written into O banks: cols per drained word"),
-    Counter(name="o_reads", index=27, unit="words", doc="words read from O banks: cols per line"),
-    Counter(name="ext_read_words", index=28, unit="words", doc="16-bit words read from external memory"),
-    Counter(name="ext_write_words", index=29, unit="words", doc="16-bit words written to external memory"),
-    Counter(name="mac_slots", index=30, unit="MAC", doc="rows*cols*lanes per step of a `run`"),
-    Counter(name="macs", index=31, unit="MAC", doc="useful MACs: ex.rows*ex.cols*lanes per step whose slot holds a mac or macl"),
-    Counter(name="rq_elements", index=32, unit="elements", doc="elements requantized: cols per drain step"),
-    Counter(name="rq_saturations", index=33, unit="elements", doc="of these, elements changed by saturation to 32 bits or by lo/hi"),
+    Counter(name="a_reads", index=23, unit="words", doc="A bank reads: ex.rows per step that reads A"),
+    Counter(name="w_reads", index=24, unit="words", doc="W bank reads: ex.cols per step that reads W"),
+    Counter(name="a_hits", index=25, unit="words", doc="A words taken from the feeder instead: ex.rows per such step"),
+    Counter(name="w_hits", index=26, unit="words", doc="W words taken from the feeder instead: ex.cols per such step"),
+    Counter(name="a_writes", index=27, unit="words", doc="words written into A banks, multicast counted per bank"),
+    Counter(name="w_writes", index=28, unit="words", doc="words written into W banks, multicast counted per bank"),
+    Counter(name="p_writes", index=29, unit="words", doc="words written into P banks, multicast counted per bank"),
+    Counter(name="o_writes", index=30, unit="words", doc="words written into O banks: cols per drained word"),
+    Counter(name="o_reads", index=31, unit="words", doc="words read from O banks: cols per line"),
+    Counter(name="ext_read_words", index=32, unit="words", doc="16-bit words read from external memory"),
+    Counter(name="ext_write_words", index=33, unit="words", doc="16-bit words written to external memory"),
+    Counter(name="mac_slots", index=34, unit="MAC", doc="rows*cols*lanes per step of a `run`"),
+    Counter(name="macs", index=35, unit="MAC", doc="useful MACs: ex.rows*ex.cols*lanes per step whose slot holds a mac or macl"),
+    Counter(name="rq_elements", index=36, unit="elements", doc="elements requantized: cols per drain step"),
+    Counter(name="rq_saturations", index=37, unit="elements", doc="of these, elements changed by saturation to 32 bits or by lo/hi"),
+    Counter(name="x_writes", index=38, unit="words", doc="words written into the X bank"),
+    Counter(name="x_reads", index=39, unit="words", doc="words read from the X bank"),
+    Counter(name="nv_operations", index=40, unit="operations", doc="operations of a NOR-flash macro: one per vector and pass"),
+    Counter(name="nv_active", index=41, unit="word lines", doc="word lines driven with a digit other than 0, summed over operations"),
+    Counter(name="nv_conversions", index=42, unit="conversions", doc="conversions made: every bit line of every line of an operation"),
+    Counter(name="nv_skipped", index=43, unit="conversions", doc="conversions skipped because no code but 0 is possible"),
+    Counter(name="nv_adc_bits", index=44, unit="bits", doc="bits that conversions decided, from the highest that can be set"),
+    Counter(name="nv_macs", index=45, unit="MAC", doc="useful MACs: nv.rows * nv.outs per vector"),
+    Counter(name="nv_programmed", index=46, unit="cells", doc="cells programmed"),
 )
 COUNTER_BITS = 48
 

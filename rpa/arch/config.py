@@ -114,6 +114,11 @@ class ArrayConfig:
         return self.rows * self.cols
 
     @property
+    def nv_engine(self) -> int:
+        """1 where the machine has the `nv` engine, else 0."""
+        return int(self.nv_macros > 0)
+
+    @property
     def nv_adcs(self) -> int:
         """Converters of one macro; converter k takes the bit lines that are k modulo their number."""
         return self.nv_cols // self.nv_adc_share

@@ -74,7 +74,7 @@ class _Key:
 def _inspect(key: _Key) -> Preflight:
     program, config = key.program, config_of(key.program)
     followed = trace(program, max_cycles=key.limit)
-    if L.RQ_SATURATIONS - L.COUNT in code_of(program.code)[1]:
+    if L.RQ_SATURATIONS - L.COUNT in code_of(program.code, config.nv_macros > 0)[1]:
         return Preflight(followed, _mean_lanes(followed), ())
     findings = _command_findings(program, followed, config)
     findings += [_deadlock(program, blocked) for blocked in followed.blocked]

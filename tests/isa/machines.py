@@ -24,6 +24,18 @@ class Machine:
     bus_words: int = 4
     mem_latency: int = 8
     mem_bytes: int = 1 << 16
+    nv_engine: int = 1
+    nv_macros: int = 2
+    nv_rows: int = 32
+    nv_cols: int = 16
+    nv_cell_bits: int = 2
+    nv_dac_bits: int = 1
+    nv_adc_bits: int = 6
+    nv_adc_share: int = 2
+    nv_settle: int = 1
+    nv_adc_cycles: int = 7
+    nv_prog_cycles: int = 10
+    x_depth: int = 128
 
 
 MACHINE = Machine()

@@ -170,7 +170,7 @@ def advance(s, code, before, drained, seen):
     """Cycles until a command starts, the machine is done or faults, or patience ends."""
     while s[F.SIMULATED] < s[F.PATIENCE]:
         control_cycle(s, code, before, drained)
-        if s[L.DONE] or s[L.FAULT] or s[F.TODO] + s[F.TODO + 1] + s[F.TODO + 2] + s[F.TODO + 3] > 0:
+        if s[L.DONE] or s[L.FAULT] or s[F.TODO] + s[F.TODO + 1] + s[F.TODO + 2] + s[F.TODO + 3] + s[F.TODO + 4] > 0:
             return
         if s[L.RETIRED] + s[L.MOVED] + s[F.ENDED] == 0:
             skip_cycles(s, code, before, drained)

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from isa.table import CONTEXT_FIELDS, COUNTERS, DESTS, ENGINES, PE_CONDS, PE_DESTS, PE_OPS, PE_ROUTES, PE_SOURCES, REGISTERS, ROUNDINGS, SOURCES
 
 ENGINE_CODE = {engine.name: engine.code for engine in ENGINES}
-LD, EX, DR, ST = (ENGINE_CODE[name] for name in ("ld", "ex", "dr", "st"))
+LD, EX, DR, ST, NV = (ENGINE_CODE[name] for name in ("ld", "ex", "dr", "st", "nv"))
 ENGINE_NAMES = tuple(engine.name for engine in sorted(ENGINES, key=lambda engine: engine.code))
 ENGINE_COUNT = len(ENGINES)
 

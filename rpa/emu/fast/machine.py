@@ -58,17 +58,18 @@ def config_of(program: Program) -> ArrayConfig:
 
 
 @lru_cache(maxsize=16)
-def code_of(words: tuple[int, ...]) -> tuple[Any, frozenset[int]]:
+def code_of(words: tuple[int, ...], macros: bool) -> tuple[Any, frozenset[int]]:
     """(predecoded code, counters that it reads)."""
-    rows = predecode(words)
+    rows = predecode(words, macros=macros)
     reads = (rows[:, L.C_LEGAL] == 1) & np.isin(rows[:, L.C_OPCODE], (L.RDCTR, L.RDCTRH))
     return rows.reshape(-1) if HAVE_NUMBA else rows.reshape(-1).tolist(), frozenset(rows[reads, L.C_IMM].tolist())
 
 
 def new_state(program: Program, max_cycles: int, patience: int) -> tuple[Any, Any]:
     """(control state, code) before the first cycle."""
-    code, counters = code_of(program.code)
-    control = new_control(config_of(program), len(program.code), max_cycles, False) + [0] * (F.SIZE - L.SIZE)
+    config = config_of(program)
+    code, counters = code_of(program.code, config.nv_macros > 0)
+    control = new_control(config, len(program.code), max_cycles, False) + [0] * (F.SIZE - L.SIZE)
     control[F.PATIENCE], control[F.READS] = patience, int(bool(counters))
     control[F.PARTIAL] = int(any(L.COUNT + counter >= L.A_READS for counter in counters))
     return np.array(control, np.int64) if HAVE_NUMBA else control, code

@@ -12,8 +12,8 @@ from rpa.emu.step.load import load_front, load_visit, load_write
 from rpa.emu.step.record import emit_events, write_record
 from rpa.emu.step.store import store_front, store_visit, store_write
 
-EVENT_MARGIN = 10
-"""Rows of the event buffer that one cycle can need: a retirement, 4 starts, 4 completions, a memory write."""
+EVENT_MARGIN = 2 + 2 * L.ENGINE_COUNT
+"""Rows of the event buffer that one cycle can need: a retirement, a start and a completion of every engine, a memory write."""
 
 
 @inner
@@ -39,12 +39,12 @@ def begin_cycle(s):
 @inner
 def all_quiet(s):
     """True if no engine is busy and no pipeline holds an entry (registered)."""
-    return s[L.WAS_QUIET] + s[L.WAS_QUIET + 1] + s[L.WAS_QUIET + 2] + s[L.WAS_QUIET + 3] == L.ENGINE_COUNT
+    return s[L.WAS_QUIET] + s[L.WAS_QUIET + 1] + s[L.WAS_QUIET + 2] + s[L.WAS_QUIET + 3] + s[L.WAS_QUIET + 4] == L.ENGINE_COUNT
 
 
 @inner
 def queues_empty(s):
-    return s[L.QUEUE_COUNT] + s[L.QUEUE_COUNT + 1] + s[L.QUEUE_COUNT + 2] + s[L.QUEUE_COUNT + 3] == 0
+    return s[L.QUEUE_COUNT] + s[L.QUEUE_COUNT + 1] + s[L.QUEUE_COUNT + 2] + s[L.QUEUE_COUNT + 3] + s[L.QUEUE_COUNT + 4] == 0
 
 
 @inner
@@ -104,7 +104,7 @@ def is_finished(s):
     if s[L.HALTED] == 0 or not queues_empty(s) or not all_quiet(s):
         return False
     s[L.DONE] = 1
-    for e in range(L.ENGINE_COUNT):
+    for e in range(s[L.ENGINES_BUILT]):
         s[L.ENGINE_COUNTERS + 4 * e + L.IDLE_COUNTER] += 1
     return True
 
@@ -112,7 +112,7 @@ def is_finished(s):
 @inner
 def settle_tokens(s, was_halted):
     """What follows from all that units did in this cycle: tokens, and whether anything can still move."""
-    if s[L.GIVEN] + s[L.GIVEN + 1] + s[L.GIVEN + 2] + s[L.GIVEN + 3] > 0 or s[L.MOVED]:
+    if s[L.GIVEN] + s[L.GIVEN + 1] + s[L.GIVEN + 2] + s[L.GIVEN + 3] + s[L.GIVEN + 4] > 0 or s[L.MOVED]:
         move_tokens(s)
     check_deadlock(s, was_halted)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from isa.encoding import BY_OPCODE, NAMED, REGISTER_BY_INDEX, illegal_instruction
+from isa.encoding import BY_OPCODE, NAMED, REGISTER_BY_INDEX, illegal_instruction, needs_macros
 from isa.spec import OPCODE_LO, Field
 from isa.table import ENGINES
 from rpa.emu.step import layout as L
@@ -25,21 +25,21 @@ def _extract(field: Field, words: np.ndarray) -> np.ndarray:
     return raw - ((raw >> (field.bits - 1)) << field.bits) if field.signed else raw
 
 
-def _legal(words: np.ndarray, opcode: int) -> np.ndarray:
+def _legal(words: np.ndarray, opcode: int, macros: bool) -> np.ndarray:
     """Whether each word, all of one opcode, is an instruction. Fields that take any value do not matter, so few words are looked at."""
-    plain = sum(field.mask for field in BY_OPCODE[opcode].fields if field.kind not in NAMED) if opcode in BY_OPCODE else 0
+    plain = sum(field.mask for field in BY_OPCODE[opcode].fields if field.kind not in (*NAMED, "engines")) if opcode in BY_OPCODE else 0
     kinds, which = np.unique(words & ~plain, return_inverse=True)
-    return np.array([illegal_instruction(int(word)) is None for word in kinds])[which]
+    return np.array([illegal_instruction(word) is None and (macros or not needs_macros(word)) for word in kinds.tolist()])[which]
 
 
-def predecode(code: Sequence[int]) -> np.ndarray:
-    """int64 (words, `layout.C_ENTRY`); C_LEGAL is 0 where the core faults with ILLEGAL_OPCODE."""
+def predecode(code: Sequence[int], *, macros: bool) -> np.ndarray:
+    """int64 (words, `layout.C_ENTRY`); C_LEGAL is 0 where the core faults with ILLEGAL_OPCODE. macros: the machine has NOR-flash macros."""
     words = np.array(code, np.int64)
     rows = np.zeros((len(words), L.C_ENTRY), np.int64)
     rows[:, L.C_WORD], rows[:, L.C_ENGINE] = words, -1
     for opcode in np.unique(words >> OPCODE_LO).tolist():
         where = np.flatnonzero(words >> OPCODE_LO == opcode)
-        where = where[_legal(words[where], opcode)]
+        where = where[_legal(words[where], opcode, macros)]
         if not where.size:
             continue
         rows[where, L.C_LEGAL], rows[where, L.C_OPCODE] = 1, opcode

@@ -30,7 +30,7 @@ from isa.table import (
 )
 
 ENGINE_COUNT = len(ENGINES)
-LD, EX, DR, ST = (engine.code for engine in ENGINES)
+LD, EX, DR, ST, NV = (engine.code for engine in ENGINES)
 TOKEN_LIMIT = TOKEN_MAX
 ENTRY_WORDS = PARAM_WORDS
 MAX_QUEUE = 16
@@ -69,7 +69,9 @@ def _region(start: int, length: int) -> tuple[int, int]:
     return start, start + length
 
 
-BUSY, _end = _region(67, ENGINE_COUNT)
+ENGINES_BUILT, _end = _region(67, 1)
+"""Engines of this machine: all, or all but NV."""
+BUSY, _end = _region(_end, ENGINE_COUNT)
 QUEUE_HEAD, _end = _region(_end, ENGINE_COUNT)
 QUEUE_COUNT, _end = _region(_end, ENGINE_COUNT)
 COMMAND, _end = _region(_end, ENGINE_COUNT)
@@ -146,8 +148,8 @@ _OP = {instruction.name: instruction.opcode for instruction in INSTRUCTIONS}
                            "srli", "srai", "lui"))
 (BEQ, BNE, BLT, BGE, BLTU, BGEU, JAL, JALR, LOOP, LOOPI, SET, SETR, RESET_ENGINE) = (
     _OP[name] for name in ("beq", "bne", "blt", "bge", "bltu", "bgeu", "jal", "jalr", "loop", "loopi", "set", "setr", "reset"))
-(LOAD, RUN, CTXLD, DRAIN, SEED, STORE, SYNC, FENCE, RDCTR, RDCTRH) = (
-    _OP[name] for name in ("ld", "run", "ctxld", "drain", "seed", "st", "sync", "fence", "rdctr", "rdctrh"))
+(LOAD, RUN, CTXLD, DRAIN, SEED, STORE, SYNC, NVPROG, NVMAC, FENCE, RDCTR, RDCTRH) = (
+    _OP[name] for name in ("ld", "run", "ctxld", "drain", "seed", "st", "sync", "nvprog", "nvmac", "fence", "rdctr", "rdctrh"))
 
 _FAULT = {fault.name: fault.code for fault in FAULTS}
 (ILLEGAL_OPCODE, ILLEGAL_CONTEXT, ILLEGAL_CONFIG, FETCH, LOOP_OVERFLOW, MEM_RANGE, MISALIGNED, BANK_RANGE, RQ_SHIFT, ACC_CONFLICT,
@@ -155,7 +157,7 @@ _FAULT = {fault.name: fault.code for fault in FAULTS}
     _FAULT[name] for name in ("ILLEGAL_OPCODE", "ILLEGAL_CONTEXT", "ILLEGAL_CONFIG", "FETCH", "LOOP_DEPTH", "MEM_RANGE", "MISALIGNED",
                               "BANK_RANGE", "RQ_SHIFT", "ACC_CONFLICT", "TOKEN_OVERFLOW", "DEADLOCK", "CYCLE_LIMIT"))
 RANKS_PER_UNIT = 16
-RANK_CORE, RANK_LD, RANK_EX, RANK_DR, RANK_ST, RANK_DEADLOCK, RANK_LIMIT, RANK_NONE = (RANKS_PER_UNIT * i for i in range(8))
+RANK_CORE, RANK_LD, RANK_EX, RANK_DR, RANK_ST, RANK_NV, RANK_DEADLOCK, RANK_LIMIT, RANK_NONE = (RANKS_PER_UNIT * i for i in range(9))
 RANK_TOKEN = RANKS_PER_UNIT - 1
 """Ranks order the faults of one cycle: the unit, then the stage within it, then TOKEN_OVERFLOW."""
 
@@ -191,7 +193,7 @@ LAST_REGISTER = tuple(max(r.index for r in REGISTERS if r.engine == engine.name)
                                     "wstride"))
 
 _DEST = {code.name: code.code for code in DESTS}
-TO_A, TO_W, TO_P = (_DEST[name] for name in ("a", "w", "p"))
+TO_A, TO_W, TO_P, TO_X = (_DEST[name] for name in ("a", "w", "p", "x"))
 _SOURCE = {code.name: code.code for code in SOURCES}
 FROM_MEM, FROM_FILL, FROM_O = (_SOURCE[name] for name in ("mem", "fill", "o"))
 EVERY_LANE = 63

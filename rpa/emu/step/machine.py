@@ -49,7 +49,7 @@ class StepMachine:
             raise ConfigError(f"max_cycles is {max_cycles}, must be 0 (no limit) or more")
         self.compiled = compiled and HAVE_NUMBA
         control = new_control(self.config, len(program.code), max_cycles, recording)
-        code = predecode(program.code).reshape(-1)
+        code = predecode(program.code, macros=self.config.nv_macros > 0).reshape(-1)
         self.s: Any = as_int64(control) if self.compiled else control
         self.m: Arrays = new_arrays(self.config, memory.copy())
         self._code: Any = code if self.compiled else code.tolist()

@@ -107,6 +107,7 @@ def new_control(config: ArrayConfig, code_words: int, limit: int, recording: boo
                          (L.O_DEPTH, "o_depth"), (L.P_ENTRIES, "p_entries"), (L.CTX_SLOTS, "ctx_slots"), (L.QUEUE_DEPTH, "queue_depth"),
                          (L.MEM_LATENCY, "mem_latency"), (L.MEM_BYTES, "mem_bytes")):
         s[offset] = getattr(config, name)
+    s[L.ENGINES_BUILT] = L.ENGINE_COUNT if config.nv_engine else L.NV
     s[L.CODE_WORDS], s[L.LIMIT], s[L.RECORDING] = code_words, limit, int(recording)
     _set_register_rules(s, config)
     return s
