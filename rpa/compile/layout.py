@@ -25,6 +25,8 @@ class Placed:
     """From a row to the next."""
     words: int
     """All of it, with some words behind that loads of whole units may touch."""
+    border_value: int
+    """The integer that the border holds: the zero point, or the least value where only pooling looks at it."""
 
     def offset_words(self, y: int, x: int, word: int = 0) -> int:
         """Words from the start to pixel (y, x) of the image; -top <= y, -left <= x."""
@@ -36,9 +38,9 @@ class Placed:
 
     @property
     def fill_word(self) -> int:
-        """16 bits of zero points."""
+        """16 bits of the border's value."""
         bits = self.feature.bits
-        return sum((self.feature.zero_point & ((1 << bits) - 1)) << shift for shift in range(0, 16, bits))
+        return sum((self.border_value & ((1 << bits) - 1)) << shift for shift in range(0, 16, bits))
 
 
 @dataclass
@@ -83,13 +85,18 @@ def align(value: int, unit: int) -> int:
 def place(net: IntNet, config: ArrayConfig) -> Layout:
     """Give every feature its place, in the order in which they are written."""
     borders = {name: (0, 0, 0, 0) for name in net.features}
+    pooled, convolved = set(), set()        # whose border they look at
     for node in net.nodes:
         for name, pads in _pads(node):
             borders[name] = tuple(max(a, b) for a, b in zip(borders[name], pads, strict=True))  # type: ignore[assignment]
+            if any(pads):
+                (pooled if isinstance(node, MaxPool) else convolved).add(name)
     layout = Layout(config)
     address = 0
     for name in (*net.inputs, *(node.output for node in net.nodes)):
-        placed = _placed(net.features[name], address, borders[name], config, stored=name not in net.inputs)
+        feature = net.features[name]
+        outside = feature.low if name in pooled - convolved else feature.zero_point
+        placed = _placed(feature, address, borders[name], outside, config, stored=name not in net.inputs)
         layout.features[name] = placed
         address += align(2 * placed.words, TENSOR_ALIGN)
     layout.constants_address = address
@@ -104,7 +111,7 @@ def _pads(node) -> list[tuple[str, tuple[int, int, int, int]]]:
     return [(name, (0, 0, 0, 0)) for name in inputs_of(node)]
 
 
-def _placed(feature: Feature, address: int, border: tuple[int, int, int, int], config: ArrayConfig, *, stored: bool) -> Placed:
+def _placed(feature: Feature, address: int, border: tuple[int, int, int, int], outside: int, config: ArrayConfig, *, stored: bool) -> Placed:
     height, width, channels = feature.shape
     if stored:      # results come in groups of COLS channels, whole groups are written
         pixel_words = -(-channels // config.cols) * max(1, config.cols * feature.bits // 16)
@@ -113,4 +120,4 @@ def _placed(feature: Feature, address: int, border: tuple[int, int, int, int], c
     top, left, bottom, right = border
     row_words = align((left + width + right) * pixel_words, config.bus_words)
     words = (top + height + bottom) * row_words + 2 * config.bus_words + 8 * pixel_words
-    return Placed(feature, address, border, pixel_words, row_words, words)
+    return Placed(feature, address, border, pixel_words, row_words, words, outside)
