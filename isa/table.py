@@ -387,7 +387,7 @@ REGISTERS = (
     Register(name="nv.ebits", index=167, engine="nv", bits=5, reset=16, choices=WIDTHS, unit="bits", doc="container of an activation in the X bank"),
     Register(name="nv.abits", index=168, engine="nv", bits=5, reset=16, minimum=1, maximum=16, unit="bits", doc="activation width, at most nv.ebits"),
     Register(name="nv.asigned", index=169, engine="nv", bits=1, reset=1, doc="activations are signed"),
-    Register(name="nv.range", index=170, engine="nv", bits=4, unit="log2", doc="one step of a conversion, as a power of two of digit times cell code"),
+    Register(name="nv.range", index=170, engine="nv", bits=4, unit="log2", doc="one step of a conversion: 2^range times digit times cell code"),
     Register(name="nv.keep", index=171, engine="nv", bits=1, doc="no vector starts from 0; accumulate onto what is there"),
     Register(name="nv.xbase", index=172, engine="nv", bits=16, unit="words", doc="X address of the first vector (`nvprog`: row)"),
     *_dims("k", 173, "nv", NV_DIMS, bits=12, reset=1, minimum=1, doc="words of a vector in loop {d} (`nvprog`: nv.k0 words of a row)"),

@@ -73,6 +73,7 @@ def record_fields(config: ArrayConfig) -> tuple[RecordField, ...]:
         _many("dr_valid", 1, DR_STAGES),
         _many("lfsr", 32, cols),
         _many("dr_q", 16, cols),
+        *((_many("nv_acc_sig", config.acc_bits, cols), _one("nv_codes_sig", 16)) if config.nv_engine else ()),
         RecordField(name="counter", bits=COUNTER_BITS, labels=tuple(f"counter {counter.name}" for counter in COUNTERS)),
         _one("fault", 4),
     )

@@ -9,6 +9,7 @@ from rpa.emu.step.core import core_cycle
 from rpa.emu.step.drain import drain_cycle, drain_front
 from rpa.emu.step.execute import execute_cycle, execute_front
 from rpa.emu.step.load import load_front, load_visit, load_write
+from rpa.emu.step.nv import nv_cycle, nv_front
 from rpa.emu.step.record import emit_events, write_record
 from rpa.emu.step.store import store_front, store_visit, store_write
 
@@ -90,12 +91,15 @@ def engines_cycle(s, m):
         drain_cycle(s, m)
     if s[L.EX_LIVE] > 0 or s[L.WAS_BUSY + L.EX]:
         execute_cycle(s, m)
+    if s[L.WAS_BUSY + L.NV]:
+        nv_cycle(s, m)
     if s[L.WAS_BUSY + L.LD]:
         load_write(s, m)
     store_front(s)
     load_front(s)
     execute_front(s)
     drain_front(s)
+    nv_front(s)
 
 
 @inner
@@ -140,14 +144,14 @@ def clock(s, code, m):
 
 @jit_entry
 def run_cycles(s, code, m, cycles, records, events):
-    """Up to ``cycles`` cycles, until the machine is done, faults, or a buffer is full.
+    """Up to ``cycles`` cycles, until the machine is done, faults, asks for a macro, or a buffer is full.
 
     records: uint64 (n, columns), a row per cycle is written while there are rows; events: int64 (n, EVENT_WORDS), the
     commit log. Pass arrays of no rows for what is not wanted. Returns (cycles run, events written).
     """
     written = 0
     for done in range(cycles):
-        if s[L.DONE] or s[L.FAULT] or (events.shape[0] > 0 and written + EVENT_MARGIN > events.shape[0]):
+        if s[L.DONE] or s[L.FAULT] or s[L.NV_REQUEST] or (events.shape[0] > 0 and written + EVENT_MARGIN > events.shape[0]):
             return done, written
         clock(s, code, m)
         if done < records.shape[0]:

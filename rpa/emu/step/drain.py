@@ -43,7 +43,8 @@ def drain_front(s):
 @inner
 def drain_start(s, head):
     is_drain = s[head + L.Q_OPCODE] == L.DRAIN
-    beyond = (s[L.SHADOW + L.DR_ROW0] + s[L.SHADOW + L.DR_ROWS] > s[L.ROWS]
+    rows = 1 if s[L.SHADOW + L.DR_NV] else s[L.ROWS]
+    beyond = (s[L.SHADOW + L.DR_ROW0] + s[L.SHADOW + L.DR_ROWS] > rows
               or s[L.SHADOW + L.DR_ACC0] + s[L.SHADOW + L.DR_ACCS] > L.ACC_MASK + 1)
     if is_drain and beyond:
         raise_fault(s, L.RANK_DR + 8, L.ILLEGAL_CONFIG, s[head + L.Q_PC], L.DR)
@@ -155,7 +156,9 @@ def drain_d1(s, m):
 
 @inner
 def accumulators_conflict(s):
-    """True if the EX ACC stage writes the bank that is drained in this cycle."""
+    """True if an ACC stage, of EX or of NV, writes the bank that is drained in this cycle."""
+    if s[L.ACTIVE + L.DR_NV]:
+        return s[L.NV_PENDING] == 1 and s[L.NV_ACC_BANK] == s[L.DR_BANK]
     x = L.EX_PIPE + ((s[L.CYCLES] - 3) & (L.EX_RING - 1)) * L.X_ENTRY
     return s[x + L.X_VALID] == 1 and s[x + L.X_STEP] == 1 and s[x + L.X_WRITES] > 0 and s[x + L.X_BANK] == s[L.DR_BANK]
 
@@ -181,7 +184,8 @@ def drain_d0(s, m):
             return
         width = s[L.ACC_BITS] if raw else s[L.ACC_BITS] // s[L.ACTIVE + L.DR_LANES]
         row = s[L.ACTIVE + L.DR_ROW0] + s[L.DR_R]
-        read_accumulators(m.dr_value, slot, m.acc, s[L.DR_BANK], s[L.ACTIVE + L.DR_ACC0] + index, row, 0 if raw else lane * width)
+        acc = m.nv_acc if s[L.ACTIVE + L.DR_NV] else m.acc
+        read_accumulators(m.dr_value, slot, acc, s[L.DR_BANK], s[L.ACTIVE + L.DR_ACC0] + index, row, 0 if raw else lane * width)
         read_entries(m.dr_params, slot, m.pbank, entry)
         drain_entry(s, d, raw, width)
         s[L.RQ_ELEMENTS] += s[L.COLS]

@@ -18,6 +18,7 @@ from isa.table import (
     FAULTS,
     INSTRUCTIONS,
     LOOP_DEPTH,
+    NV_DIMS,
     PARAM_WORDS,
     PE_CONDS,
     PE_DESTS,
@@ -132,7 +133,21 @@ EX_PIPE, _end = _region(_end, EX_RING * X_ENTRY)
 """Entry of the DR pipeline. D_HALF: half of a raw value; D_WIDTH: bits of the accumulator's lane; D_ROW_END: last of its row."""
 D_ENTRY = 19
 DR_PIPE, _end = _region(_end, DR_RING * D_ENTRY)
-SIZE = _end
+
+(MACROS, WORD_LINES, BIT_LINES, CELL_BITS, DAC_BITS, ADC_BITS, ADCS, SETTLE, ADC_CYCLES, PROG_CYCLES, X_DEPTH) = range(_end, _end + 11)
+"""Configuration of the NOR-flash macros."""
+(NV_BANK, NV_PHASE, NV_VECTOR, NV_WORD, NV_PASS, NV_TIMER, NV_VISIT, NV_SUM, NV_LIMIT, NV_CODES_SIG) = range(_end + 11, _end + 21)
+"""NV_VECTOR: vectors done, or rows programmed; NV_WORD: words of this one; NV_SUM: the reference; NV_LIMIT: largest code of the operation."""
+(NV_PENDING, NV_ACC_BANK, NV_ACC_INDEX, NV_ACC_FIRST) = range(_end + 21, _end + 25)
+"""The line that NV's ACC stage adds in the next cycle."""
+(NV_REQUEST, NV_READ, NV_CELL_ROW, NV_CELL_COLUMN) = range(_end + 25, _end + 29)
+"""What the macro is asked for: nothing, CONVERT of the digits, or PROGRAM of a word of cells. NV_READ: the X bank's word read last."""
+CONVERT, PROGRAM = 1, 2
+SIZE = _end + 29
+NV_LOAD, NV_LOADED, NV_START, NV_WAIT, NV_COMBINE, NV_LAST = range(6)
+"""Phases of NV. NV_LAST: the last ACC stage is under way."""
+PLAIN, DIFFERENTIAL, REFERENCE = range(3)
+"""Values of nv.encoding."""
 
 # -- a row of predecoded code -----------------------------------------------------------------------------------------
 
@@ -170,6 +185,9 @@ RUN_COUNTER, WAIT_COUNTER, IDLE_COUNTER, FULL_COUNTER = range(4)
  RQ_SATURATIONS) = (
     COUNT + _COUNTER[name] for name in ("a_reads", "w_reads", "a_hits", "w_hits", "a_writes", "w_writes", "p_writes", "o_writes", "o_reads",
                                         "ext_read_words", "ext_write_words", "mac_slots", "macs", "rq_elements", "rq_saturations"))
+(XBANK_WRITES, XBANK_READS, NV_OPERATIONS, NV_ACTIVE, NV_CONVERSIONS, NV_SKIPPED, NV_ADC_BITS, NV_MACS, NV_PROGRAMMED) = (
+    COUNT + _COUNTER[name] for name in ("x_writes", "x_reads", "nv_operations", "nv_active", "nv_conversions", "nv_skipped", "nv_adc_bits",
+                                        "nv_macs", "nv_programmed"))
 
 _REG = {register.name: register.index for register in REGISTERS}
 FIRST_REGISTER = tuple(min(r.index for r in REGISTERS if r.engine == engine.name) for engine in ENGINES)
@@ -185,12 +203,17 @@ LAST_REGISTER = tuple(max(r.index for r in REGISTERS if r.engine == engine.name)
                                     "wsigned", "aslice", "wslice", "aen", "wen", "au0", "au1", "aslide", "ahold", "wu0", "wu1", "wslide",
                                     "whold", "red", "keep", "rows", "cols", "rmask", "cmask"))
 (DR_ROW0, DR_ROWS, DR_ACC0, DR_ACCS, DR_LANES, DR_BASE, DR_PITCH, DR_PARAM, DR_PACC, DR_PLANE, DR_PRE, DR_ROUND, DR_ZP, DR_LO, DR_HI,
- DR_BITS, DR_RAW) = (
+ DR_BITS, DR_RAW, DR_NV) = (
     _REG[f"dr.{name}"] for name in ("row0", "rows", "acc0", "accs", "lanes", "base", "pitch", "param", "pacc", "plane", "pre", "round", "zp",
-                                    "lo", "hi", "bits", "raw"))
+                                    "lo", "hi", "bits", "raw", "nv"))
 (ST_ADDR, ST_ROWS, ST_XS, ST_WS, ST_XSTEP, ST_UNIT, ST_BASE, ST_PITCH, ST_BITS, ST_COL0, ST_RSTRIDE, ST_XSTRIDE, ST_WSTRIDE) = (
     _REG[f"st.{name}"] for name in ("addr", "rows", "xs", "ws", "xstep", "unit", "base", "pitch", "bits", "col0", "rstride", "xstride",
                                     "wstride"))
+(NV_MACRO, NV_ROW0, NV_ROWS, NV_LINE0, NV_OUTS, NV_SLICES, NV_ENCODING, NV_EBITS, NV_ABITS, NV_ASIGNED, NV_RANGE, NV_KEEP, NV_XBASE, NV_K0,
+ NV_XK0, NV_N0, NV_XV0, NV_CV0, NV_CG, NV_CBASE) = (
+    _REG[f"nv.{name}"] for name in ("macro", "row0", "rows", "line0", "outs", "slices", "encoding", "ebits", "abits", "asigned", "range", "keep",
+                                    "xbase", "k0", "xk0", "n0", "xv0", "cv0", "cg", "cbase"))
+NV_LOOPS = NV_DIMS
 
 _DEST = {code.name: code.code for code in DESTS}
 TO_A, TO_W, TO_P, TO_X = (_DEST[name] for name in ("a", "w", "p", "x"))

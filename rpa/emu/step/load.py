@@ -1,4 +1,4 @@
-"""LD: external memory, a constant or O banks into A, W and P banks (design.md section 5)."""
+"""LD: external memory, a constant or O banks into A, W, P and X banks (design.md section 5)."""
 
 from __future__ import annotations
 
@@ -69,12 +69,29 @@ def fetch_fault(s, address, words):
     return False
 
 
+@inner
+def banks_of(s, dest):
+    """Number of banks of a destination."""
+    if dest == L.TO_A:
+        return s[L.ROWS]
+    return 1 if dest == L.TO_X else s[L.COLS]
+
+
+@inner
+def depth_of(s, dest):
+    """Words in one bank of a destination."""
+    if dest == L.TO_A:
+        return s[L.A_DEPTH]
+    if dest == L.TO_W:
+        return s[L.W_DEPTH]
+    return s[L.X_DEPTH] if dest == L.TO_X else L.ENTRY_WORDS * s[L.P_ENTRIES]
+
+
 @inlined
 def bank_fault(s, m, ring, words):
     """Find a fault of the bank write that belongs to this visit; True if there is one."""
     dest = s[L.LD_DEST]
-    banks = s[L.ROWS] if dest == L.TO_A else s[L.COLS]
-    depth = s[L.A_DEPTH] if dest == L.TO_A else (s[L.W_DEPTH] if dest == L.TO_W else L.ENTRY_WORDS * s[L.P_ENTRIES])
+    banks, depth = banks_of(s, dest), depth_of(s, dest)
     window_places(s, m.places, ring, banks, s[L.LD_J], s[L.LD_U])
     bad = window_check(m.places, ring, banks, words, depth)
     if bad < 0:
@@ -143,11 +160,13 @@ def load_write(s, m):
     ring = visit % L.LD_RING
     words = s[L.ACTIVE + L.LD_UNIT] * s[L.ACTIVE + L.LD_PACK] // 16
     dest = s[L.LD_DEST]
-    banks = s[L.ROWS] if dest == L.TO_A else s[L.COLS]
+    banks = banks_of(s, dest)
     if dest == L.TO_A:
         s[L.A_WRITES] += words * window_store(m.abank, m.places, m.packed, ring, banks, words)
     elif dest == L.TO_W:
         s[L.W_WRITES] += words * window_store(m.wbank, m.places, m.packed, ring, banks, words)
+    elif dest == L.TO_X:
+        s[L.XBANK_WRITES] += words * window_store(m.xbank, m.places, m.packed, ring, banks, words)
     else:
         s[L.P_WRITES] += words * window_store(m.pbank, m.places, m.packed, ring, banks, words)
     if visit == s[L.LD_N] - 1:

@@ -14,10 +14,12 @@ from rpa.arch.errors import ConfigError, InputError
 from rpa.arch.jit import HAVE_NUMBA, Twins
 from rpa.arch.lockstep import RecordLayout
 from rpa.arch.log import CommitLog
+from rpa.arch.macro import Macro, Twin
 from rpa.arch.outcome import FaultState, Outcome
 from rpa.emu.step import clock, vector
 from rpa.emu.step import layout as L
 from rpa.emu.step.code import predecode
+from rpa.emu.step.nv_request import answer_request
 from rpa.emu.step.record import EVENT_DONE, EVENT_RETIRE, EVENT_START, EVENT_WORDS, EVENT_WRITE
 from rpa.emu.step.state import Arrays, as_int64, new_arrays, new_control
 
@@ -36,11 +38,13 @@ class StepMachine:
 
     program: gives code and configuration. memory: uint8 (mem_bytes,), copied. compiled: with numba; False, or a missing
     numba, takes the plain path, which computes the same. max_cycles: 0, or the cycle in which CYCLE_LIMIT is raised.
-    recording: PE signatures are kept, as lockstep records need them.
+    recording: PE signatures are kept, as lockstep records need them. macro: the NOR-flash macros, cells as they are; without
+    it the exact ones, with cells 0.
     State can be read between cycles at :attr:`view` (`rpa.emu.step.view.View`); `s` and `m` are the raw state.
     """
 
-    def __init__(self, program: Program, memory: np.ndarray, *, compiled: bool = True, max_cycles: int = 0, recording: bool = False) -> None:
+    def __init__(self, program: Program, memory: np.ndarray, *, compiled: bool = True, max_cycles: int = 0, recording: bool = False,
+                 macro: Macro | None = None) -> None:
         self.program = program
         self.config = ArrayConfig.from_dict(program.config)
         if memory.dtype != np.uint8 or memory.shape != (self.config.mem_bytes,):
@@ -53,6 +57,7 @@ class StepMachine:
         self.s: Any = as_int64(control) if self.compiled else control
         self.m: Arrays = new_arrays(self.config, memory.copy())
         self._code: Any = code if self.compiled else code.tolist()
+        self.macro: Macro = Twin(self.config) if macro is None else macro
         self._run = clock.run_cycles if self.compiled else _plain_run_cycles()
         self._no_records = np.zeros((0, 0), np.uint64)
         self._no_events = np.zeros((0, EVENT_WORDS), np.int64)
@@ -89,11 +94,16 @@ class StepMachine:
 
         records: uint64 (>= n, columns) whose first rows take the lockstep record of each cycle.
         """
-        done, _ = self._run(self.s, self._code, self.m, n, self._no_records if records is None else records, self._no_events)
-        return int(done)
+        done = 0
+        while done < n and not self.done:
+            ran, _ = self._run(self.s, self._code, self.m, n - done, self._no_records if records is None else records[done:], self._no_events)
+            answer_request(self.s, self.m, self.macro)
+            done += int(ran)
+        return done
 
     def _logged(self, n: int, log: CommitLog, events: np.ndarray, records: np.ndarray) -> int:
         done, written = self._run(self.s, self._code, self.m, n, records, events)
+        answer_request(self.s, self.m, self.macro)
         for row in events[:written].tolist():
             cycle, kind, first, second, third = row[:5]
             if kind == EVENT_RETIRE:
@@ -130,11 +140,12 @@ class StepMachine:
 
 
 def run(program: Program, memory: np.ndarray, *, max_cycles: int, compiled: bool = True, log: TextIO | None = None,
-        record: bool = False) -> Outcome:
+        record: bool = False, macro: Macro | None = None) -> Outcome:
     """Run ``program`` one clock at a time until it is done or faults.
 
     memory: uint8 (mem_bytes,), not changed. max_cycles: the cycle limit, 0 for none. compiled: with numba where it is
     installed; the plain path gives the same. log: a text file for the commit log. record: keep lockstep records.
+    macro: the NOR-flash macros; without it the exact ones.
     """
-    machine = StepMachine(program, memory, compiled=compiled, max_cycles=max_cycles, recording=record)
+    machine = StepMachine(program, memory, compiled=compiled, max_cycles=max_cycles, recording=record, macro=macro)
     return machine.run(log=log, record=record)

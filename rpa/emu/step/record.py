@@ -54,6 +54,10 @@ def write_record(s, m, row):
         at += 1
     at = record_values(row, at, m.lfsr, 0, cols)
     at = record_values(row, at, m.dr_q, 0, cols)
+    if s[L.ENGINES_BUILT] > L.NV:
+        at = record_values(row, at, m.nv_acc_sig, 0, cols)
+        row[at] = s[L.NV_CODES_SIG]
+        at += 1
     at = record_values(row, at, s, L.COUNT, L.COUNTER_COUNT)
     row[at] = s[L.FAULT]
 

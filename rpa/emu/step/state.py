@@ -65,12 +65,24 @@ class Arrays(NamedTuple):
     packed: np.ndarray
     """Words of the visits of LD under way, (LD_RING, 32), and where each bank takes them, (LD_RING, banks)."""
     places: np.ndarray
+    xbank: np.ndarray
+    """(x_depth, 1); one word where the machine has no NOR-flash macros, and so for what follows."""
+    nv_acts: np.ndarray
+    """Activations on the word lines, (nv_rows,), and the digits of the operation under way."""
+    nv_digits: np.ndarray
+    nv_codes: np.ndarray
+    """Codes of the last operation, (nv_cols,)."""
+    nv_value: np.ndarray
+    """The line on its way to the accumulators, (C,)."""
+    nv_acc: np.ndarray
+    """(2, 16, 1, C), the low acc_bits."""
+    nv_acc_sig: np.ndarray
 
 
 def new_arrays(config: ArrayConfig, memory: np.ndarray) -> Arrays:
     """Reset values, with ``memory``, uint8 (mem_bytes,), itself."""
     rows, cols = config.rows, config.cols
-    widest = 32
+    widest, macros = 32, config.nv_engine
 
     def words(*shape: int) -> np.ndarray:
         return np.zeros(shape, np.uint16)
@@ -87,7 +99,9 @@ def new_arrays(config: ArrayConfig, memory: np.ndarray) -> Arrays:
         given=zeros(2, rows, cols), kind=zeros(2, rows, cols), reg_sig=zeros(rows, cols), acc_sig=zeros(rows, cols),
         dr_value=zeros(L.DR_RING, cols), dr_params=zeros(L.DR_RING, PARAM_WORDS, cols), dr_changed=zeros(L.DR_RING, cols), dr_q=zeros(cols),
         dr_word=zeros(cols), lfsr=np.full(cols, LFSR_RESET, np.int64), ld_line=zeros(cols), st_line=zeros(cols), st_out=zeros(widest),
-        fetched=zeros(widest), packed=zeros(L.LD_RING, widest), places=zeros(L.LD_RING, max(rows, cols)))
+        fetched=zeros(widest), packed=zeros(L.LD_RING, widest), places=zeros(L.LD_RING, max(rows, cols)),
+        xbank=words(config.x_depth if macros else 1, 1), nv_acts=zeros(config.nv_rows * macros), nv_digits=zeros(config.nv_rows * macros),
+        nv_codes=zeros(config.nv_cols * macros), nv_value=zeros(cols), nv_acc=zeros(ACC_BANKS, ACC_INDEX_COUNT, 1, cols), nv_acc_sig=zeros(cols))
 
 
 def _set_register_rules(s: list[int], config: ArrayConfig) -> None:
@@ -105,7 +119,10 @@ def new_control(config: ArrayConfig, code_words: int, limit: int, recording: boo
     s = [0] * L.SIZE
     for offset, name in ((L.ROWS, "rows"), (L.COLS, "cols"), (L.ACC_BITS, "acc_bits"), (L.A_DEPTH, "a_depth"), (L.W_DEPTH, "w_depth"),
                          (L.O_DEPTH, "o_depth"), (L.P_ENTRIES, "p_entries"), (L.CTX_SLOTS, "ctx_slots"), (L.QUEUE_DEPTH, "queue_depth"),
-                         (L.MEM_LATENCY, "mem_latency"), (L.MEM_BYTES, "mem_bytes")):
+                         (L.MEM_LATENCY, "mem_latency"), (L.MEM_BYTES, "mem_bytes"), (L.MACROS, "nv_macros"), (L.WORD_LINES, "nv_rows"),
+                         (L.BIT_LINES, "nv_cols"), (L.CELL_BITS, "nv_cell_bits"), (L.DAC_BITS, "nv_dac_bits"), (L.ADC_BITS, "nv_adc_bits"),
+                         (L.ADCS, "nv_adcs"), (L.SETTLE, "nv_settle"), (L.ADC_CYCLES, "nv_adc_cycles"), (L.PROG_CYCLES, "nv_prog_cycles"),
+                         (L.X_DEPTH, "x_depth")):
         s[offset] = getattr(config, name)
     s[L.ENGINES_BUILT] = L.ENGINE_COUNT if config.nv_engine else L.NV
     s[L.CODE_WORDS], s[L.LIMIT], s[L.RECORDING] = code_words, limit, int(recording)
