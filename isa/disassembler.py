@@ -14,6 +14,7 @@ from isa.encoding import (
     engine_names,
     illegal_context,
     illegal_instruction,
+    needs_macros,
 )
 from isa.errors import ContentError
 from isa.machine import PREDEFINED
@@ -116,6 +117,8 @@ def _labels(program: Program, flow: _Flow) -> dict[int, str]:
 def _refused(program: Program, word: int) -> bool:
     """True if the assembler would not take these operands: the machine faults on them."""
     instruction = BY_OPCODE[word >> OPCODE_LO]
+    if program.config["nv_macros"] == 0 and needs_macros(word):
+        return True
     if instruction.name == "set":
         register = REGISTER_BY_INDEX[instruction.field("reg").extract(word)]
         value = instruction.field("imm").extract(word)
@@ -131,6 +134,7 @@ class _Sizes:
 
     def __init__(self, config: dict[str, int]) -> None:
         self.__dict__.update(config)
+        self.nv_engine = int(config["nv_macros"] > 0)
 
 
 def _code_lines(program: Program) -> list[str]:

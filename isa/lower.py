@@ -99,7 +99,7 @@ class Lowerer:
     def _no_clause(op: Op) -> Fault:
         clause = op.clauses[0]
         return Fault("E107", f"`{clause.kind}` on `{op.name.text}`, which is no engine instruction", clause.span,
-                     hint="tokens are for ld, run, ctxld, drain, seed, st and sync")
+                     hint="tokens are for ld, run, ctxld, drain, seed, st, sync, nvprog and nvmac")
 
     @staticmethod
     def _count(op: Op, *names: str) -> None:

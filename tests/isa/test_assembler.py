@@ -63,6 +63,9 @@ def test_set_groups_and_wide_values():
     assert words("set ex.n, 3, 5\nset ex.ws, 1, -1, 2, 3, 4, 5") == tuple(
         [encode("set", reg=32, imm=3), encode("set", reg=33, imm=5)]
         + [encode("set", reg=44 + number, imm=value) for number, value in enumerate((1, -1, 2, 3, 4, 5))])
+    assert words("set nv.k, 3, 5\nset nv.cv, 1, -1, 2") == (
+        encode("set", reg=173, imm=3), encode("set", reg=174, imm=5),
+        encode("set", reg=185, imm=1), encode("set", reg=186, imm=-1), encode("set", reg=187, imm=2))
     assert words("set ex.abase, 40000") == (encode("addi", rd=15, rs=0, imm=40000), encode("setr", reg=62, rt=15))
     assert words("set ld.addr, 0xFFFFF000") == (encode("set", reg=0, imm=-4096),)
     assert words("set ex.rmask, (1 << 32) - 1") == (encode("set", reg=87, imm=-1),)

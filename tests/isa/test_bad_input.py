@@ -9,6 +9,8 @@ import isa
 from isa.errors import CODES, AsmError
 from tests.isa.machines import MACHINE, Machine
 
+TOKENS = "tokens are for ld, run, ctxld, drain, seed, st, sync, nvprog and nvmac"
+
 # source, line:column, code, message, hint; a `halt` follows every source
 BAD = [
     # -- instructions and operands
@@ -25,19 +27,19 @@ BAD = [
     ("slli r1, r2, 32", "1:14", "E108", "`shamt` is 32, must be 0..31 (5-bit field)", ""),
     ("lui r1, 65536", "1:9", "E108", "`imm` is 65536, must be 0..65535 (16-bit field)", ""),
     ("addi r1, r2, r3", "1:14", "E107", "`r3` is a register; an expression has only constants", ""),
-    ("ld b, mem", "1:4", "E105", "unknown destination `b`", "there are a, w, p"),
+    ("ld b, mem", "1:4", "E105", "unknown destination `b`", "there are a, w, p, x"),
     ("ld a, fil", "1:7", "E105", "unknown source `fil`", "did you mean `fill`?"),
-    ("ld 0, mem", "1:4", "E107", "a number where the name of a destination belongs", "there are a, w, p"),
+    ("ld 0, mem", "1:4", "E107", "a number where the name of a destination belongs", "there are a, w, p, x"),
     ("run 2", "1:5", "E108", "`bank` is 2, must be 0..1 (1-bit field)", ""),
     ("ctxld 16, r1", "1:7", "E108", "`slot` is 16, must be 0..15 (ctx_slots is 16)", ""),
-    ("sync foo", "1:6", "E105", "unknown engine `foo`", "there are ld, ex, dr, st"),
-    ("fence", "1:1", "E107", "`fence` names no engine", "for example `fence ld, ex, dr, st`"),
+    ("sync foo", "1:6", "E105", "unknown engine `foo`", "there are ld, ex, dr, st, nv"),
+    ("fence", "1:1", "E107", "`fence` names no engine", "for example `fence ld, ex, dr, st, nv`"),
     ("fence ld, ld", "1:11", "E107", "engine `ld` is named twice", ""),
     ("rdctr r1, cycle", "1:11", "E105", "unknown counter `cycle`", "did you mean `cycles`?"),
-    ("halt wait(ex)", "1:6", "E107", "`wait` on `halt`, which is no engine instruction", "tokens are for ld, run, ctxld, drain, seed, st and sync"),
-    ("nop signal(ex)", "1:5", "E107", "`signal` on `nop`, which is no engine instruction", "tokens are for ld, run, ctxld, drain, seed, st and sync"),
+    ("halt wait(ex)", "1:6", "E107", "`wait` on `halt`, which is no engine instruction", TOKENS),
+    ("nop signal(ex)", "1:5", "E107", "`signal` on `nop`, which is no engine instruction", TOKENS),
     ("run 0 wait(ld) wait(dr)", "1:16", "E107", "`wait` twice", "write `wait(ld, ex)`"),
-    ("run 0 wait(le)", "1:12", "E105", "unknown engine `le`", "there are ld, ex, dr, st"),
+    ("run 0 wait(le)", "1:12", "E105", "unknown engine `le`", "there are ld, ex, dr, st, nv"),
     ("li r1, 1 << 32", "1:8", "E108", "`li` of 4294967296, must be -2147483648..4294967295 (32 bits)", ""),
     ("li r1", "1:1", "E107", "`li` takes 2 operands (rd, expr), not 1", ""),
     (".word 1 << 32", "1:7", "E108", "`.word` is 4294967296, must be a 32-bit number", ""),
@@ -50,6 +52,11 @@ BAD = [
     ("set ld.unit, 8", "1:14", "E108", "`ld.unit` is 8, must be one of 1, 2, 4", "source words moved per cycle, a power of two; bus_words is 4"),
     ("set ld.addr, -1", "1:14", "E108", "`ld.addr` is -1, must be 0..4294967295", "source address of row 0, unit 0"),
     ("set ex.n, 1, 2, 3, 4, 5, 6, 7", "1:29", "E107", "the group `ex.n` has 6 registers, not 7", ""),
+    ("set nv.xv, 1, 2, 3, 4", "1:21", "E107", "the group `nv.xv` has 3 registers, not 4", ""),
+    ("set nv.slices, 17", "1:16", "E108", "`nv.slices` is 17, must be 1..16", "cells of one weight, lowest digit first"),
+    ("set nv.rows, 33", "1:14", "E108", "`nv.rows` is 33, must be 1..32", "word lines, one activation each; nv_rows is 32"),
+    ("nvmac 2", "1:7", "E108", "`bank` is 2, must be 0..1 (1-bit field)", ""),
+    ("nvprog 0", "1:8", "E107", "`nvprog` takes no operands, not 1", ""),
     ("set ex.n0, 1, 2", "1:15", "E107", "`ex.n0` takes one value, not 2", ""),
     ("set ex.n0", "1:1", "E107", "`set` takes a register and a value, not 1 operand", "`set ex.n0, 3`, or for a group `set ex.n, 3, 3, 8`"),
     ("set 3, 4", "1:5", "E107", "a number where an engine register belongs", "for example `ex.n0`"),
@@ -370,3 +377,24 @@ def test_limits_follow_the_machine():
     (fault,) = faults_of("ctxld 16, r1\nhalt", Machine())
     assert fault.message.endswith("(ctx_slots is 16)")
     isa.assemble("ctxld 16, r1\nhalt", Machine(ctx_slots=32))
+
+
+NO_MACROS = Machine(nv_engine=0, nv_macros=0)
+
+
+@pytest.mark.parametrize(("text", "name"), [
+    ("nvprog", "nvprog"), ("nvmac 0", "nvmac"), ("set nv.k, 2, 3", "set"), ("set nv.macro, 0", "set"), ("setr nv.rows, r1", "setr"),
+    ("reset nv", "reset"), ("ld x, mem", "ld"), ("sync nv", "sync"), ("sync ld wait(nv)", "sync"), ("run 0 signal(ex, nv)", "run"),
+    ("fence ld, nv", "fence")])
+def test_machines_without_macros(text, name):
+    (fault,) = faults_of(f"nop\n{text}\nhalt", NO_MACROS)
+    assert (fault.code, fault.line, fault.column) == ("E119", 2, 1)
+    assert fault.message == f"`{name}` names the engine `nv` or its X bank, which this machine does not have"
+    assert fault.hint == "its `nv_macros` is 0; choose a configuration with NOR-flash macros, such as hybrid"
+    isa.assemble(f"nop\n{text}\nhalt", MACHINE)
+
+
+def test_drains_of_nv_accumulators_need_macros():
+    (fault,) = faults_of("set dr.nv, 1\nhalt", NO_MACROS)
+    assert (fault.code, fault.message) == ("E108", "`dr.nv` is 1, must be 0..0")
+    assert isa.assemble("set dr.nv, 0\nrdctr r1, nv_run\nhalt", NO_MACROS).code

@@ -57,7 +57,7 @@ def test_a_hundred_thousand_words_one_by_one():
     fields = {row.name: [field for field in row.fields if field.name not in ("wait", "signal")] for row in INSTRUCTIONS}
     tokens = {row.name: any(field.name == "wait" for field in row.fields) for row in INSTRUCTIONS}
     numbers = {kind: {name: code for code, name in names.items()} for kind, names in NAMED.items()}
-    engine_bits = {"ld": 1, "ex": 2, "dr": 4, "st": 8}
+    engine_bits = {"ld": 1, "ex": 2, "dr": 4, "st": 8, "nv": 16}
     opcode = {row.name: row.opcode for row in INSTRUCTIONS}
     for _ in range(100_000):
         word = random_word(rng)
@@ -65,7 +65,7 @@ def test_a_hundred_thousand_words_one_by_one():
         assert (text is None) == (illegal_instruction(word) is not None)
         if text is None:
             continue
-        for clause, shift in (("signal", 18), ("wait", 22)):
+        for clause, shift in (("signal", 16), ("wait", 21)):
             head, found, tail = text.partition(f" {clause}(")
             mask = sum(engine_bits[name] for name in tail.rstrip(")").split(", ")) if found else 0
             text, word = (head, word ^ mask << shift) if found else (text, word)
@@ -159,17 +159,29 @@ done:
 
 
 def test_words_that_the_assembler_refuses_become_raw():
-    code = (0x1C << 26 | 32 << 18, 0x22 << 26 | 20 << 12, 0x28 << 26, 0x18 << 26 | 100, 0x1B << 26 | 2 << 12 | 1, 0)
+    code = (0x1C << 26 | 32 << 18, 0x22 << 26 | 20 << 10, 0x28 << 26, 0x18 << 26 | 100, 0x1B << 26 | 2 << 12 | 1, 0)
     text = isa.disassemble(Program(config_dict(MACHINE), code))
     assert text == """\
 ; program: 6 words
     .word 0x70800000    ; set ex.n0, 0
-    .word 0x88014000    ; ctxld 20, r0
+    .word 0x88005000    ; ctxld 20, r0
     .word 0xa0000000    ; fence
     .word 0x60000064    ; jal r0, 103
     .word 0x6c002001    ; loopi 2, 5
     halt
 """
+
+
+def test_words_for_macros_that_are_not_there_become_raw():
+    code = (0x2B << 26, 0x20 << 26 | 3 << 14, 0x26 << 26 | 1 << 25, 0x1C << 26 | 113 << 18 | 1, 0x1C << 26 | 113 << 18, 0)
+    text = isa.disassemble(Program(config_dict(MACHINE), code))
+    assert text.splitlines()[1:] == ["    nvprog", "    ld x, mem", "    sync ld wait(nv)", "    set dr.nv, 1", "    set dr.nv, 0", "    halt"]
+    without = Machine(nv_engine=0, nv_macros=0)
+    program = Program(config_dict(without), code)
+    assert isa.disassemble(program).splitlines()[1:] == [
+        "    .word 0xac000000    ; nvprog", "    .word 0x8000c000    ; ld x, mem", "    .word 0x9a000000    ; sync ld wait(nv)",
+        "    .word 0x71c40001    ; set dr.nv, 1", "    set dr.nv, 0", "    halt"]
+    same_again(program, without)
 
 
 @pytest.mark.parametrize(("segments", "tensors"), [

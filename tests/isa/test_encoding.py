@@ -16,6 +16,7 @@ from isa.encoding import (
     engine_names,
     illegal_context,
     illegal_instruction,
+    needs_macros,
 )
 from isa.errors import DecodingError, EncodingError
 from isa.table import CONTEXT_FIELDS, INSTRUCTIONS
@@ -67,46 +68,69 @@ GOLDEN = [
     ("set ex.as5, -2", "011100_00101011_00_1111111111111110"),
     ("set st.wstride, 32767", "011100_10001100_00_0111111111111111"),
     ("set dr.lo, -32768", "011100_01101101_00_1000000000000000"),
+    ("set dr.nv, 1", "011100_01110001_00_0000000000000001"),
+    ("set nv.macro, 1", "011100_10100000_00_0000000000000001"),
+    ("set nv.xk2, -3", "011100_10110010_00_1111111111111101"),
+    ("set nv.cbase, 15", "011100_10111101_00_0000000000001111"),
     # reg (8), rt (4), 14 reserved
     ("setr ld.addr, r1", "011101_00000000_0001_00000000000000"),
     ("setr ex.rmask, r9", "011101_01010111_1001_00000000000000"),
     ("setr st.addr, r14", "011101_10000000_1110_00000000000000"),
-    # 8 reserved, engine (2), 16 reserved
-    ("reset ld", "011110_00000000_00_0000000000000000"),
-    ("reset ex", "011110_00000000_01_0000000000000000"),
-    ("reset st", "011110_00000000_11_0000000000000000"),
-    # wait (4: st dr ex ld), signal (4), dest (2), source (2), 14 reserved
-    ("ld a, mem signal(ex)", "100000_0000_0010_00_00_00000000000000"),
-    ("ld w, fill wait(ex)", "100000_0010_0000_01_01_00000000000000"),
-    ("ld p, o wait(st, ld) signal(dr)", "100000_1001_0100_10_10_00000000000000"),
-    # wait, signal, bank (1), 17 reserved
-    ("run 0 wait(ld, dr) signal(dr)", "100001_0101_0100_0_00000000000000000"),
-    ("run 1", "100001_0000_0000_1_00000000000000000"),
-    ("drain 1 wait(ex) signal(ex, st)", "100011_0010_1010_1_00000000000000000"),
-    # wait, signal, slot (6), rs (4), 8 reserved
-    ("ctxld 0, r1", "100010_0000_0000_000000_0001_00000000"),
-    ("ctxld 15, r14 wait(ld)", "100010_0001_0000_001111_1110_00000000"),
-    ("ctxld 5, r3 signal(dr)", "100010_0000_0100_000101_0011_00000000"),
-    # wait, signal, rt (4), 14 reserved
-    ("seed r1", "100100_0000_0000_0001_00000000000000"),
-    ("seed r14 wait(dr)", "100100_0100_0000_1110_00000000000000"),
-    ("seed r0 signal(st)", "100100_0000_1000_0000_00000000000000"),
-    # wait, signal, 18 reserved
-    ("st", "100101_0000_0000_000000000000000000"),
-    ("st wait(dr) signal(dr)", "100101_0100_0100_000000000000000000"),
-    ("st wait(ld, ex, dr, st)", "100101_1111_0000_000000000000000000"),
-    # wait, signal, engine (2), 16 reserved
-    ("sync ld wait(ex)", "100110_0010_0000_00_0000000000000000"),
-    ("sync dr signal(ld)", "100110_0000_0001_10_0000000000000000"),
-    ("sync st", "100110_0000_0000_11_0000000000000000"),
-    # engines (4), 22 reserved
-    ("fence ld", "101000_0001_0000000000000000000000"),
-    ("fence ex, st", "101000_1010_0000000000000000000000"),
-    ("fence ld, ex, dr, st", "101000_1111_0000000000000000000000"),
+    ("setr nv.xbase, r3", "011101_10101100_0011_00000000000000"),
+    # 10 reserved, engine (3), 13 reserved
+    ("reset ld", "011110_0000000000_000_0000000000000"),
+    ("reset ex", "011110_0000000000_001_0000000000000"),
+    ("reset st", "011110_0000000000_011_0000000000000"),
+    ("reset nv", "011110_0000000000_100_0000000000000"),
+    # wait (5: nv st dr ex ld), signal (5), dest (2), source (2), 12 reserved
+    ("ld a, mem signal(ex)", "100000_00000_00010_00_00_000000000000"),
+    ("ld w, fill wait(ex)", "100000_00010_00000_01_01_000000000000"),
+    ("ld p, o wait(st, ld) signal(dr)", "100000_01001_00100_10_10_000000000000"),
+    ("ld x, mem wait(nv) signal(nv, ld)", "100000_10000_10001_11_00_000000000000"),
+    ("ld x, o wait(st) signal(nv)", "100000_01000_10000_11_10_000000000000"),
+    # wait, signal, bank (1), 15 reserved
+    ("run 0 wait(ld, dr) signal(dr)", "100001_00101_00100_0_000000000000000"),
+    ("run 1", "100001_00000_00000_1_000000000000000"),
+    ("run 1 signal(nv)", "100001_00000_10000_1_000000000000000"),
+    ("drain 1 wait(ex) signal(ex, st)", "100011_00010_01010_1_000000000000000"),
+    ("drain 0 wait(nv) signal(nv)", "100011_10000_10000_0_000000000000000"),
+    ("drain 0 wait(ld)", "100011_00001_00000_0_000000000000000"),
+    # wait, signal, slot (6), rs (4), 6 reserved
+    ("ctxld 0, r1", "100010_00000_00000_000000_0001_000000"),
+    ("ctxld 15, r14 wait(ld)", "100010_00001_00000_001111_1110_000000"),
+    ("ctxld 5, r3 signal(dr)", "100010_00000_00100_000101_0011_000000"),
+    # wait, signal, rt (4), 12 reserved
+    ("seed r1", "100100_00000_00000_0001_000000000000"),
+    ("seed r14 wait(dr)", "100100_00100_00000_1110_000000000000"),
+    ("seed r0 signal(st)", "100100_00000_01000_0000_000000000000"),
+    # wait, signal, 16 reserved
+    ("st", "100101_00000_00000_0000000000000000"),
+    ("st wait(dr) signal(dr)", "100101_00100_00100_0000000000000000"),
+    ("st wait(ld, ex, dr, st, nv)", "100101_11111_00000_0000000000000000"),
+    # wait, signal, engine (3), 13 reserved
+    ("sync ld wait(ex)", "100110_00010_00000_000_0000000000000"),
+    ("sync dr signal(ld)", "100110_00000_00001_010_0000000000000"),
+    ("sync st", "100110_00000_00000_011_0000000000000"),
+    ("sync nv wait(st) signal(ex)", "100110_01000_00010_100_0000000000000"),
+    # wait, signal, 16 reserved
+    ("nvprog", "101011_00000_00000_0000000000000000"),
+    ("nvprog wait(ld) signal(ld)", "101011_00001_00001_0000000000000000"),
+    ("nvprog wait(dr, nv) signal(ex, st)", "101011_10100_01010_0000000000000000"),
+    # wait, signal, bank (1), 15 reserved
+    ("nvmac 0", "101100_00000_00000_0_000000000000000"),
+    ("nvmac 1 wait(ld) signal(dr)", "101100_00001_00100_1_000000000000000"),
+    ("nvmac 0 wait(dr, ld) signal(nv, st, ld)", "101100_00101_11001_0_000000000000000"),
+    # engines (5), 21 reserved
+    ("fence ld", "101000_00001_000000000000000000000"),
+    ("fence ex, st", "101000_01010_000000000000000000000"),
+    ("fence ld, ex, dr, st, nv", "101000_11111_000000000000000000000"),
     # rd (4), counter (8), 14 reserved
     ("rdctr r1, cycles", "101001_0001_00000000_00000000000000"),
-    ("rdctr r2, macs", "101001_0010_00011111_00000000000000"),
-    ("rdctrh r14, rq_saturations", "101010_1110_00100001_00000000000000"),
+    ("rdctr r2, macs", "101001_0010_00100011_00000000000000"),
+    ("rdctr r3, nv_programmed", "101001_0011_00101110_00000000000000"),
+    ("rdctrh r14, rq_saturations", "101010_1110_00100101_00000000000000"),
+    ("rdctrh r1, st_full", "101010_0001_00010010_00000000000000"),
+    ("rdctrh r2, nv_run", "101010_0010_00010011_00000000000000"),
     ("halt", "000000_00000000000000000000000000"),
 ]
 
@@ -208,9 +232,14 @@ def test_context_fields_beyond_dst():
     (0x1F << 26, "unknown opcode 0x1f"),
     (1, "reserved bits 0x00000001 of `halt` are set"),
     (0x1C << 26 | 20 << 18, "`reg` of `set` is 20, which is no engine register"),
-    (0x29 << 26 | 34 << 14, "`counter` of `rdctr` is 34, which is no counter"),
-    (0x20 << 26 | 3 << 16, "`dest` of `ld` is 3, which is no destination"),
-    (0x20 << 26 | 3 << 14, "`source` of `ld` is 3, which is no source"),
+    (0x1C << 26 | 190 << 18, "`reg` of `set` is 190, which is no engine register"),
+    (0x29 << 26 | 47 << 14, "`counter` of `rdctr` is 47, which is no counter"),
+    (0x20 << 26 | 3 << 12, "`source` of `ld` is 3, which is no source"),
+    (0x1E << 26 | 5 << 13, "`engine` of `reset` is 5, which is no engine"),
+    (0x26 << 26 | 7 << 13, "`engine` of `sync` is 7, which is no engine"),
+    (0x2B << 26 | 1 << 15, "reserved bits 0x00008000 of `nvprog` are set"),
+    (0x2C << 26 | 1, "reserved bits 0x00000001 of `nvmac` are set"),
+    (0x2D << 26, "unknown opcode 0x2d"),
     (1 << 32, "not an unsigned 32-bit number: 4294967296"),
     (-1, "not an unsigned 32-bit number: -1"),
 ])
@@ -239,5 +268,16 @@ def test_refused_operands(make, message):
 
 
 def test_engine_masks():
-    assert engine_mask(("ld", "st")) == 0b1001
-    assert engine_names(0b0110) == ("ex", "dr")
+    assert engine_mask(("ld", "st")) == 0b01001
+    assert engine_mask(("nv",)) == 0b10000
+    assert engine_names(0b10110) == ("ex", "dr", "nv")
+
+
+@pytest.mark.parametrize(("text", "needs"), [
+    ("nvprog", True), ("nvmac 1", True), ("set nv.rows, 3", True), ("setr nv.rows, r1", True), ("ld x, fill", True), ("reset nv", True),
+    ("sync nv", True), ("fence st, nv", True), ("run 0 wait(nv)", True), ("st signal(ld, nv)", True), ("sync ld wait(nv)", True),
+    ("ld p, fill wait(st)", False), ("set dr.nv, 0", False), ("set dr.nv, 1", False), ("rdctr r1, nv_run", False), ("fence ld, ex, dr, st", False),
+    ("reset st", False), ("run 1 wait(st) signal(st)", False), ("li r1, 16", False), ("ctxld 1, r1 wait(st)", False)])
+def test_words_that_need_macros(text, needs):
+    (word,) = words(text)
+    assert needs_macros(word) == needs

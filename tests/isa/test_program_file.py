@@ -111,7 +111,7 @@ def test_bodies_cut_short_behind_a_correct_header(data):
 
 def test_counts_beyond_the_file(data):
     body = bytearray(data[HEADER_BYTES:])
-    at = 2 + 4 + 13 * 4
+    at = 2 + 4 + 24 * 4
     body[at:at + 4] = b"\xff\xff\xff\xff"
     with pytest.raises(ContentError, match="4294967295 code words need 17179869180 bytes or more"):
         Program.from_bytes(sealed(bytes(body)))
