@@ -16,8 +16,8 @@ from rpa.arch.outcome import Outcome
 
 RESULT_VERSION = 1
 _WORD_BYTES = 2
-_BANK_READS = ("a_reads", "w_reads", "o_reads")
-_BANK_WRITES = ("a_writes", "w_writes", "p_writes", "o_writes")
+_BANK_READS = ("a_reads", "w_reads", "o_reads", "x_reads")
+_BANK_WRITES = ("a_writes", "w_writes", "p_writes", "o_writes", "x_writes")
 UNITS: Mapping[str, str] = {counter.name: counter.unit for counter in COUNTERS} | {
     "ext_read_bytes": "bytes", "ext_write_bytes": "bytes", "bank_reads": "words", "bank_writes": "words", "lanes": "lanes",
     "utilisation": "1"}

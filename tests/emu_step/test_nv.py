@@ -7,7 +7,8 @@ import pytest
 
 import isa
 from rpa.arch.config import ArrayConfig
-from rpa.arch.memory import read_tensor
+from rpa.arch.memory import build_memory, read_tensor
+from rpa.emu.step import StepMachine
 from tests.emu_step.both import counter, run_both
 
 TINY = ArrayConfig.preset("tiny")
@@ -199,6 +200,20 @@ def test_cycles_by_hand():
     assert counter(outcome, "nv_run") == 2 * vector + 1 + programming + 2 * start
     assert counter(outcome, "x_reads") == 8 + 2 * 2
     assert counter(outcome, "nv_operations") == 2 * 4
+
+
+def test_view_of_the_engine():
+    text = "set ld.fill, 5\nld x, fill signal(nv)\nset nv.rows, 1\nset nv.ebits, 4\nset nv.abits, 4\nset nv.asigned, 0\nnvmac 0 wait(ld)\nhalt\n"
+    for compiled in (True, False):
+        machine = StepMachine(isa.assemble(text, TINY), build_memory(isa.assemble(text, TINY), {}), compiled=compiled)
+        machine.macro.cells[0, 0, :2] = 2, 3
+        while machine.view.nv.phase != "combine":
+            assert machine.cycle() == 1
+        view = machine.view
+        assert (view.bank("x")[0, 0], view.nv.activations[0], view.nv.codes[:2].tolist()) == (5, 5, [2, 3])
+        while not machine.done:
+            machine.cycle()
+        assert machine.view.nv.accumulators[0, 0].tolist() == [10, 15]
 
 
 FAULTS = [

@@ -145,6 +145,7 @@ DR_PIPE, _end = _region(_end, DR_RING * D_ENTRY)
 CONVERT, PROGRAM = 1, 2
 SIZE = _end + 29
 NV_LOAD, NV_LOADED, NV_START, NV_WAIT, NV_COMBINE, NV_LAST = range(6)
+NV_PHASES = ("load", "loaded", "start", "wait", "combine", "last")
 """Phases of NV. NV_LAST: the last ACC stage is under way."""
 PLAIN, DIFFERENTIAL, REFERENCE = range(3)
 """Values of nv.encoding."""

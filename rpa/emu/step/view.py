@@ -76,6 +76,24 @@ class Pe:
     """Every slot as assembly."""
 
 
+@dataclass(frozen=True)
+class Nv:
+    """State of the NOR-flash engine."""
+
+    phase: str
+    """What it does: load, loaded, start, wait, combine or last; of a busy engine alone."""
+    vector: int
+    """Vectors done, or rows programmed."""
+    in_pass: int
+    """Pass of the vector."""
+    activations: np.ndarray
+    """(nv_rows,): what is on the word lines, unsigned."""
+    codes: np.ndarray
+    """(nv_cols,): codes of the last operation."""
+    accumulators: np.ndarray
+    """int64 (2, 16, COLS), signed."""
+
+
 class View:
     """State of a machine after its last cycle. Arrays are copies."""
 
@@ -173,15 +191,24 @@ class View:
 
     def pe(self, row: int, col: int) -> Pe:
         """State of the PE in this row and column."""
-        m, bits = self._m, self._machine.config.acc_bits
-        accumulators = m.acc[:, :, row, col]
-        signed = np.where(accumulators >> (bits - 1) & 1, accumulators - (1 << bits), accumulators)
-        return Pe(int(m.out[row, col]), int(m.flag[row, col]), tuple(m.regs[:, row, col].tolist()), signed,
+        m = self._m
+        return Pe(int(m.out[row, col]), int(m.flag[row, col]), tuple(m.regs[:, row, col].tolist()), self._signed(m.acc[:, :, row, col]),
                   tuple(format_context(int(word)) for word in m.ctx[:, row, col]))
 
+    @property
+    def nv(self) -> Nv:
+        """State of the NOR-flash engine; arrays of length 0 where the machine has none."""
+        m, s = self._m, self._s
+        return Nv(L.NV_PHASES[int(s[L.NV_PHASE])], int(s[L.NV_VECTOR]), int(s[L.NV_PASS]), m.nv_acts.copy(), m.nv_codes.copy(),
+                  self._signed(m.nv_acc[:, :, 0]))
+
     def bank(self, name: str) -> np.ndarray:
-        """Words of the `a`, `w`, `p` or `o` banks, uint16 (banks, depth); parameter entries are 8 words each."""
-        return {"a": self._m.abank, "w": self._m.wbank, "p": self._m.pbank, "o": self._m.obank}[name].T.copy()
+        """Words of the `a`, `w`, `p`, `o` or `x` banks, uint16 (banks, depth); parameter entries are 8 words each."""
+        return {"a": self._m.abank, "w": self._m.wbank, "p": self._m.pbank, "o": self._m.obank, "x": self._m.xbank}[name].T.copy()
+
+    def _signed(self, accumulators: np.ndarray) -> np.ndarray:
+        bits = self._machine.config.acc_bits
+        return np.where(accumulators >> (bits - 1) & 1, accumulators - (1 << bits), accumulators)
 
     @property
     def lfsr(self) -> np.ndarray:
