@@ -151,7 +151,8 @@ def naive(weights, x, *, config, slices, encoding, abits, asigned, lsb, zero_poi
             bits = min(most.bit_length(), config.nv_adc_bits)
             counts[0 if bits else 1] += cells.shape[1]
             counts[2] += bits * cells.shape[1]
-            codes = [min((sum(a * b for a, b in zip(drive, column, strict=True)) + ((1 << lsb) >> 1)) >> lsb, (1 << bits) - 1) for column in cells.T.tolist()]
+            sums = [sum(a * b for a, b in zip(drive, column, strict=True)) for column in cells.T.tolist()]
+            codes = [min((total + ((1 << lsb) >> 1)) >> lsb, (1 << bits) - 1) for total in sums]
             for o in range(outs):
                 line = o // cols * per_group
                 got = sum(codes[(line + s) * cols + o % cols] << n * s for s in range(slices))
