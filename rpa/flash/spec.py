@@ -86,6 +86,11 @@ class Adc:
             raise FlashError('Adc: `bits` is "ideal" and a converter error is not: errors are in steps of a resolution, give `bits`')
 
     @property
+    def code_bits(self) -> int:
+        """Bits of the largest code: 31, which no sum exceeds, where the resolution is ideal."""
+        return 31 if isinstance(self.bits, str) else self.bits
+
+    @property
     def is_ideal(self) -> bool:
         """Whether every step is where it should be."""
         return all(each == IDEAL for each in (self.inl_lsb, self.dnl_lsb, self.offset_lsb, self.gain_error))
@@ -103,12 +108,15 @@ class Wires:
     """Where inputs come in: at the gates (only bit lines carry current), or at the drains (both do; cells are linear resistors)."""
     read_volt: float = READ_VOLT
     """Volt across a cell when it is read, 0..10, above 0. No source."""
+    activity: float = 0.5
+    """Mean input, 0..1 of full drive, that the cheap factor expects of the other word lines. It depends on the data; no source."""
 
     def __post_init__(self) -> None:
         check.number("Wires", "bit_line_ohm", self.bit_line_ohm, 0, 1000, "ohm", above=True)
         check.number("Wires", "word_line_ohm", self.word_line_ohm, 0, 1000, "ohm", above=True)
         check.choice("Wires", "drive", self.drive, ("gate", "drain"))
         check.number("Wires", "read_volt", self.read_volt, 0, 10, "V", above=True)
+        check.number("Wires", "activity", self.activity, 0, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,6 +219,14 @@ class MacroSpec:
         check.instance("MacroSpec", "wires", self.wires, Wires)
         if self.errors.ir_drop != IDEAL and isinstance(self.wires, str):
             raise FlashError(f'MacroSpec: `errors.ir_drop` is "{self.errors.ir_drop}" and `wires` are "ideal": give wires or switch the error off')
+        if self.ladder and self.dac.bits > 1 and self.errors.nonlinearity != IDEAL:
+            raise FlashError(f'MacroSpec: `errors.ir_drop` is "exact" in a gate-driven array with digits of {self.dac.bits} bits and nonlinear '
+                             'cells; the ladder scales cells by digits: take "factor", 1 bit, or linear cells')
+
+    @property
+    def ladder(self) -> bool:
+        """Whether currents of a bit line depend on all digits at once: exact IR drop of a gate-driven array."""
+        return self.errors.ir_drop == "exact" and not isinstance(self.wires, str) and self.wires.drive == "gate"
 
     @property
     def top(self) -> int:

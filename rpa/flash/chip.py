@@ -1,0 +1,284 @@
+"""`Chip`: macros with errors behind the interface that the machine asks, `rpa.arch.macro.Macro`.
+
+An operation is, in this order: exact integer sums of what the driven cells add (:mod:`rpa.flash.static`), noise, compression, conversion. What is
+random in it is drawn by the macro's number of the operation and the bit line, so results do not depend on batches, backends or threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from rpa.arch.macro import bit_lengths
+from rpa.flash import noise
+from rpa.flash.cells import Cells
+from rpa.flash.converters import Converters, driver_levels, search
+from rpa.flash.errors import FlashError
+from rpa.flash.ir import ladder
+from rpa.flash.spec import MacroSpec
+from rpa.flash.static import FRACTION_BITS, Static, columns_product, fold, variance_bits
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+
+class Chip:
+    """One instance: the same spec and seed give the same chip, another seed another one.
+
+    macros: how many. seed: 0..2^64 - 1. stuck_off, stuck_on: (macros, rows, cols) masks of defects, measured ones say; None: drawn with the
+    probabilities of `spec.errors`. trim: (macros, cols), gain of each bit line's converter, 1 at first, set by :meth:`set_trim`.
+    """
+
+    fraction_bits = FRACTION_BITS
+    """Fraction bits of effective cells."""
+
+    def __init__(self, spec: MacroSpec, *, macros: int = 1, seed: int = 0, stuck_off: npt.ArrayLike | None = None,
+                 stuck_on: npt.ArrayLike | None = None) -> None:
+        if type(macros) is not int or not 1 <= macros <= 4096:
+            raise FlashError(f"Chip: `macros` is {macros!r}, must be an integer 1..4096")
+        self.spec, self.macros, self.seed = spec, macros, seed
+        noise.key(seed)
+        shape = (macros, spec.rows, spec.cols)
+        off, on = _mask("stuck_off", stuck_off, shape), _mask("stuck_on", stuck_on, shape)
+        if off is not None and on is not None and (off & on).any():
+            raise FlashError(f"Chip: `stuck_off` and `stuck_on` name the same {int((off & on).sum())} cells, a cell can be only one of them")
+        self._masks = off, on
+        self._cells: dict[int, Cells] = {}
+        self._static: dict[int, tuple[tuple[int, int], Static]] = {}
+        self._untrapped: dict[int, tuple[int, Floats]] = {}
+        self._thresholds: dict[tuple[int, float], Ints] = {}
+        self.versions = np.zeros(macros, np.int64)
+        """Counts changes of what is static in a macro."""
+        self.operations = np.zeros(macros, np.int64)
+        """Operations that each macro has done: the number of the next one."""
+        self.clock = 0.0
+        """Days since the chip was made, as :meth:`age` counts them."""
+        self.trim = np.ones((macros, spec.cols))
+
+    def program(self, macro: int, row: int, column: int, cells: npt.NDArray[np.uint8]) -> None:
+        """Program neighbouring cells of one row, as `Macro` says; each call draws programming errors anew."""
+        self._in_reach(macro, row, column, len(cells))
+        self._state(macro).program(row, column, np.asarray(cells, np.int64) & self.spec.top, self.clock)
+        self.versions[macro] += 1
+
+    def reprogram(self, macro: int, targets: npt.ArrayLike, where: npt.ArrayLike | None = None) -> None:
+        """Program cells to targets between codes, as a correction asks for; their age begins now, also what `drift_days` says.
+
+        targets: (rows, cols), 0..2^cell_bits - 1. where: (rows, cols) mask of the cells to program, None for all.
+        """
+        self._in_reach(macro, 0, 0, 0)
+        wanted, shape = np.asarray(targets, np.float64), (self.spec.rows, self.spec.cols)
+        if wanted.shape != shape or not ((wanted >= 0) & (wanted <= self.spec.top)).all():
+            raise FlashError(f"Chip.reprogram: `targets` have shape {wanted.shape} and values {wanted.min(initial=0):g}..{wanted.max(initial=0):g}, "
+                             f"must have {shape} and 0..{self.spec.top}")
+        chosen = np.ones(shape, bool) if where is None else np.asarray(where)
+        if chosen.shape != shape or chosen.dtype != bool:
+            raise FlashError(f"Chip.reprogram: `where` is {chosen.dtype} {chosen.shape}, must be bool {shape}")
+        state, days = self._state(macro), self.spec.errors.drift_days
+        state.targets[chosen] = wanted[chosen]
+        state.times[chosen] += 1
+        state.born[chosen] = self.clock + (0.0 if isinstance(days, str) else days)
+        self.versions[macro] += 1
+
+    def age(self, days: float) -> None:
+        """Let time pass; it shows where `errors.drift_days` is not "ideal"."""
+        if not np.isfinite(days) or days < 0:
+            raise FlashError(f"Chip.age: {days!r} days, must be a finite number, at least 0")
+        self.clock += float(days)
+        self.versions += 1
+
+    def set_trim(self, macro: int, gains: npt.ArrayLike) -> None:
+        """Set the gain of each bit line's converter: (cols,), 0.1..10."""
+        self._in_reach(macro, 0, 0, 0)
+        gains = np.asarray(gains, np.float64)
+        if gains.shape != (self.spec.cols,) or not ((gains >= 0.1) & (gains <= 10)).all():
+            raise FlashError(f"Chip.set_trim: gains have shape {gains.shape} and values {gains.min(initial=1):g}..{gains.max(initial=1):g}, "
+                             f"must have ({self.spec.cols},) and 0.1..10")
+        self.trim[macro] = gains
+        self.versions[macro] += 1
+
+    def targets(self, macro: int) -> Floats:
+        """(rows, cols) codes that cells were asked for."""
+        return self._state(macro).targets.copy()
+
+    def defects(self, macro: int) -> tuple[Mask, Mask]:
+        """(rows, cols) masks of cells that are stuck off, and stuck on."""
+        state = self._state(macro)
+        return state.stuck_off.copy(), state.stuck_on.copy()
+
+    def currents(self, macro: int) -> Floats:
+        """(rows, cols) ampere of each cell itself at full drive, without wires; its trap, if it has one, as the next operation finds it."""
+        return self._trapped(macro, self._block(int(self.operations[macro])))
+
+    def effective_cells(self, macro: int, digit: int = 1) -> npt.NDArray[np.int32]:
+        """(rows, cols) integers: what each cell adds to a sum for a digit, in 2^-fraction_bits of (digit 1 times cell code 1)."""
+        return self.static(macro).levels[digit - 1].copy()
+
+    def variance_cells(self, macro: int, digit: int = 1) -> Floats:
+        """(rows, cols) variance of each cell's noise in one operation, in square cell codes at digit 1."""
+        variance = self.static(macro).variance
+        if variance is None:
+            return np.zeros((self.spec.rows, self.spec.cols))
+        return variance[digit - 1] / float(1 << variance_bits(self.spec))
+
+    def limits(self, active: npt.ArrayLike, log2_lsb: float) -> Ints:
+        """Largest code of operations with `active` driven word lines, as `rpa.arch.macro.limits`, for this converter's resolution.
+
+        Where conversion is not aware of sparsity it is all ones, however few word lines are driven.
+        """
+        active = np.asarray(active, np.int64)
+        bits = self.spec.adc.code_bits
+        if not self.spec.adc.sparsity_aware:
+            return np.full(active.shape, (1 << bits) - 1, np.int64)
+        largest = np.floor(active * (self.spec.dac.top * self.spec.top) / 2.0**log2_lsb + 0.5).astype(np.int64)
+        return (1 << bit_lengths(np.minimum(largest, (1 << bits) - 1))) - 1
+
+    def convert(self, macro: int, digits: npt.NDArray[np.uint8], columns: slice, log2_lsb: float, limits: npt.ArrayLike, *,
+                first: int | npt.ArrayLike | None = None) -> Ints:
+        """As `Macro.convert`. log2_lsb: also between whole numbers, -8..24. first: number of the first operation, or one for each; the macro's own
+        count, which then goes on, where it is None."""
+        self._in_reach(macro, 0, 0, 0)
+        digits = self._digits(digits)
+        numbers = self.take_numbers(macro, len(digits), first)
+        limits = np.minimum(np.broadcast_to(np.asarray(limits, np.int64), (len(digits),)), (1 << self.spec.adc.code_bits) - 1)
+        sums = self._sums(macro, digits, columns, numbers)
+        return self._codes(macro, self.compressed(sums), columns, log2_lsb, limits)
+
+    def take_numbers(self, macro: int, count: int, first: int | npt.ArrayLike | None = None) -> Ints:
+        """Numbers of `count` operations: from `first` on, as given, or the macro's next ones."""
+        if first is None:
+            first = int(self.operations[macro])
+            self.operations[macro] += count
+        numbers = np.asarray(first, np.int64)
+        return numbers + np.arange(count) if numbers.ndim == 0 else numbers
+
+    def compressed(self, sums: Ints) -> Ints:
+        """Sums (2^-fraction_bits) after the sense circuit's compression I / (1 + c I)."""
+        per_unit = self.compression_per_unit
+        return sums if per_unit == 0 else np.floor(sums / (1 + per_unit * sums) + 0.5).astype(np.int64)
+
+    @property
+    def compression_per_unit(self) -> float:
+        """c in 1 / (2^-fraction_bits of a digit 1 times a cell code 1)."""
+        law = self.spec.errors.nonlinearity
+        return 0.0 if isinstance(law, str) else law.compression_per_amp * self.spec.step_amp / self.spec.dac.top / (1 << FRACTION_BITS)
+
+    def thresholds(self, macro: int, log2_lsb: float) -> Ints | None:
+        """(converters, codes) least sums (2^-fraction_bits) of codes, or None where converters are ideal."""
+        if self.spec.adc.is_ideal:
+            return None
+        place = macro, float(log2_lsb)
+        if place not in self._thresholds:
+            self._thresholds[place] = Converters(self.spec, self.seed, macro).thresholds(2.0 ** (log2_lsb + FRACTION_BITS))
+        return self._thresholds[place]
+
+    def static(self, macro: int, block: int | None = None) -> Static:
+        """What does not change within a block of operations (None: that of the next operation)."""
+        self._in_reach(macro, 0, 0, 0)
+        state = int(self.versions[macro]), self._block(int(self.operations[macro])) if block is None else block
+        if macro not in self._static or self._static[macro][0] != state:
+            made = fold(self.spec, self._trapped(macro, state[1]), driver_levels(self.spec, self.seed, macro), self.trim[macro])
+            self._static[macro] = state, made
+        return self._static[macro][1]
+
+    def noise_key(self, macro: int) -> np.uint64:
+        """Key of the noise of operations."""
+        return noise.key(self.seed, "read", macro)
+
+    def blocks(self, numbers: Ints) -> Iterator[tuple[int, slice | Mask]]:
+        """(block, which operations) for operations of these numbers: traps keep their states within a block."""
+        if isinstance(self.spec.errors.telegraph, str):
+            yield 0, slice(None)
+            return
+        of = numbers // self.spec.errors.telegraph.dwell_operations
+        for block in np.unique(of):
+            yield int(block), of == block
+
+    def _sums(self, macro: int, digits: npt.NDArray[np.uint8], columns: slice, numbers: Ints) -> Ints:
+        """Sums with noise, (operations, lines), in 2^-fraction_bits."""
+        lines = np.arange(self.spec.cols)[columns]
+        sums = np.empty((len(digits), len(lines)), np.int64)
+        for block, which in self.blocks(numbers):
+            static = self.static(macro, block)
+            if self.spec.ladder:
+                sums[which] = self._ladder_sums(macro, static, digits[which])[:, columns]
+            else:
+                sums[which] = columns_product(static.levels, static.linear, digits[which], columns)
+            if static.variance is not None:
+                variance = columns_product(static.variance, False, digits[which], columns)
+                sums[which] += self._noise(macro, variance, numbers[which], lines)
+        return sums
+
+    def _noise(self, macro: int, variance: Ints, numbers: Ints, lines: Ints) -> Ints:
+        """float32 operations that round, one by one: compiled code does the same."""
+        sigma = np.sqrt(variance.astype(np.float32)) * np.float32(self.sigma_unit)
+        return np.floor(sigma * noise.normals(self.noise_key(macro), numbers[:, None], lines) + np.float32(0.5)).astype(np.int64)
+
+    @property
+    def sigma_unit(self) -> float:
+        """Root of one unit of variance in units of sums, a power of two."""
+        return 2.0 ** (FRACTION_BITS - variance_bits(self.spec) // 2)
+
+    def _ladder_sums(self, macro: int, static: Static, digits: npt.NDArray[np.uint8]) -> Ints:
+        """Exact currents of a gate-driven array with wires, rounded to units of sums; drivers' gains scale the cells of their rows."""
+        spec = self.spec
+        assert not isinstance(spec.wires, str)
+        levels = driver_levels(spec, self.seed, macro) * np.arange(1, spec.dac.top + 1)[:, None] / spec.dac.top
+        most = levels.max(axis=0)
+        inputs = np.vstack([np.zeros(spec.rows), levels / most])[digits, np.arange(spec.rows)]
+        amp = ladder.currents(static.currents * most[:, None] / spec.wires.read_volt, inputs, read_volt=spec.wires.read_volt,
+                              bit_line_ohm=spec.wires.bit_line_ohm)
+        return np.rint(amp * self.trim[macro] * (spec.dac.top / spec.step_amp * (1 << FRACTION_BITS))).astype(np.int64)
+
+    def _codes(self, macro: int, sums: Ints, columns: slice, log2_lsb: float, limits: Ints) -> Ints:
+        if not -8 <= log2_lsb <= 24:
+            raise FlashError(f"Chip.convert: `log2_lsb` is {log2_lsb}, must be -8..24")
+        thresholds = self.thresholds(macro, log2_lsb)
+        if thresholds is not None:
+            bits = int(bit_lengths(limits.max(initial=0)))
+            return search(sums, limits, thresholds, Converters(self.spec, self.seed, macro).of_lines(columns), bits)
+        step = 2.0 ** (log2_lsb + FRACTION_BITS)
+        codes = np.floor((sums + step / 2) / step).astype(np.int64)
+        return np.clip(codes, 0, limits[:, None])
+
+    def _digits(self, digits: npt.ArrayLike) -> npt.NDArray[np.uint8]:
+        digits = np.asarray(digits)
+        if digits.ndim != 2 or digits.shape[1] != self.spec.rows or digits.dtype != np.uint8 or digits.max(initial=0) > self.spec.dac.top:
+            raise FlashError(f"Chip.convert: `digits` are {digits.dtype} {digits.shape} up to {digits.max(initial=0)}, "
+                             f"must be uint8 (operations, {self.spec.rows}) up to {self.spec.dac.top}")
+        return digits
+
+    def _state(self, macro: int) -> Cells:
+        if macro not in self._cells:
+            self._in_reach(macro, 0, 0, 0)
+            off, on = (None if mask is None else mask[macro] for mask in self._masks)
+            self._cells[macro] = Cells.erased(self.spec, self.seed, macro, (off, on))
+        return self._cells[macro]
+
+    def _trapped(self, macro: int, block: int) -> Floats:
+        state, version = self._state(macro), int(self.versions[macro])
+        if macro not in self._untrapped or self._untrapped[macro][0] != version:
+            self._untrapped[macro] = version, state.currents(self.clock)
+        return state.trapped(self._untrapped[macro][1], block)
+
+    def _block(self, number: int) -> int:
+        telegraph = self.spec.errors.telegraph
+        return 0 if isinstance(telegraph, str) else number // telegraph.dwell_operations
+
+    def _in_reach(self, macro: int, row: int, column: int, count: int) -> None:
+        spec = self.spec
+        if not (0 <= macro < self.macros and 0 <= row < spec.rows and 0 <= column <= spec.cols - count):
+            raise FlashError(f"Chip: macro {macro}, row {row}, bit lines {column}..{column + count - 1}; there are {self.macros} macros of "
+                             f"{spec.rows} rows and {spec.cols} bit lines")
+
+
+def _mask(name: str, mask: npt.ArrayLike | None, shape: tuple[int, int, int]) -> Mask | None:
+    if mask is None:
+        return None
+    found = np.asarray(mask)
+    if found.dtype != bool or found.shape != shape:
+        raise FlashError(f"Chip: `{name}` is {found.dtype} {found.shape}, must be bool {shape}: macros, rows, bit lines")
+    return found
