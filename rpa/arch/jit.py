@@ -91,6 +91,11 @@ def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     return _compile(function)
 
 
+def jit_nogil(function: Callable[..., Any]) -> Callable[..., Any]:
+    """:func:`jit` for long work on arrays of its own: other threads of Python go on meanwhile."""
+    return _compile(function, nogil=True)
+
+
 def jit_entry(function: Callable[..., Any]) -> Callable[..., Any]:
     """:func:`jit` for functions that allocate no arrays: they count no references, which costs more than the work itself
     where many arrays are passed. The caller in Python keeps the arrays alive."""

@@ -6,7 +6,7 @@ random in it is drawn by the macro's number of the operation and the bit line, s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from itertools import count
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ from rpa.flash.static import FRACTION_BITS, Static, columns_product, fold, varia
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
+_VERSIONS = count(1)
 
 
 class Chip:
@@ -50,8 +51,8 @@ class Chip:
         self._static: dict[int, tuple[tuple[int, int], Static]] = {}
         self._untrapped: dict[int, tuple[int, Floats]] = {}
         self._thresholds: dict[tuple[int, float], Ints] = {}
-        self.versions = np.zeros(macros, np.int64)
-        """Counts changes of what is static in a macro."""
+        self.versions = [0] * macros
+        """Changes with what is static in a macro; no number is ever used twice, so that a chip may be put back to an earlier state."""
         self.operations = np.zeros(macros, np.int64)
         """Operations that each macro has done: the number of the next one."""
         self.clock = 0.0
@@ -62,7 +63,7 @@ class Chip:
         """Program neighbouring cells of one row, as `Macro` says; each call draws programming errors anew."""
         self._in_reach(macro, row, column, len(cells))
         self._state(macro).program(row, column, np.asarray(cells, np.int64) & self.spec.top, self.clock)
-        self.versions[macro] += 1
+        self.versions[macro] = next(_VERSIONS)
 
     def reprogram(self, macro: int, targets: npt.ArrayLike, where: npt.ArrayLike | None = None) -> None:
         """Program cells to targets between codes, as a correction asks for; their age begins now, also what `drift_days` says.
@@ -81,14 +82,14 @@ class Chip:
         state.targets[chosen] = wanted[chosen]
         state.times[chosen] += 1
         state.born[chosen] = self.clock + (0.0 if isinstance(days, str) else days)
-        self.versions[macro] += 1
+        self.versions[macro] = next(_VERSIONS)
 
     def age(self, days: float) -> None:
         """Let time pass; it shows where `errors.drift_days` is not "ideal"."""
         if not np.isfinite(days) or days < 0:
             raise FlashError(f"Chip.age: {days!r} days, must be a finite number, at least 0")
         self.clock += float(days)
-        self.versions += 1
+        self.versions = [next(_VERSIONS) for _ in self.versions]
 
     def set_trim(self, macro: int, gains: npt.ArrayLike) -> None:
         """Set the gain of each bit line's converter: (cols,), 0.1..10."""
@@ -98,7 +99,7 @@ class Chip:
             raise FlashError(f"Chip.set_trim: gains have shape {gains.shape} and values {gains.min(initial=1):g}..{gains.max(initial=1):g}, "
                              f"must have ({self.spec.cols},) and 0.1..10")
         self.trim[macro] = gains
-        self.versions[macro] += 1
+        self.versions[macro] = next(_VERSIONS)
 
     def targets(self, macro: int) -> Floats:
         """(rows, cols) codes that cells were asked for."""
@@ -111,7 +112,7 @@ class Chip:
 
     def currents(self, macro: int) -> Floats:
         """(rows, cols) ampere of each cell itself at full drive, without wires; its trap, if it has one, as the next operation finds it."""
-        return self._trapped(macro, self._block(int(self.operations[macro])))
+        return self._trapped(macro, int(self.block_of(self.operations[macro])))
 
     def effective_cells(self, macro: int, digit: int = 1) -> npt.NDArray[np.int32]:
         """(rows, cols) integers: what each cell adds to a sum for a digit, in 2^-fraction_bits of (digit 1 times cell code 1)."""
@@ -178,7 +179,7 @@ class Chip:
     def static(self, macro: int, block: int | None = None) -> Static:
         """What does not change within a block of operations (None: that of the next operation)."""
         self._in_reach(macro, 0, 0, 0)
-        state = int(self.versions[macro]), self._block(int(self.operations[macro])) if block is None else block
+        state = self.versions[macro], int(self.block_of(self.operations[macro])) if block is None else block
         if macro not in self._static or self._static[macro][0] != state:
             made = fold(self.spec, self._trapped(macro, state[1]), driver_levels(self.spec, self.seed, macro), self.trim[macro])
             self._static[macro] = state, made
@@ -188,21 +189,19 @@ class Chip:
         """Key of the noise of operations."""
         return noise.key(self.seed, "read", macro)
 
-    def blocks(self, numbers: Ints) -> Iterator[tuple[int, slice | Mask]]:
-        """(block, which operations) for operations of these numbers: traps keep their states within a block."""
-        if isinstance(self.spec.errors.telegraph, str):
-            yield 0, slice(None)
-            return
-        of = numbers // self.spec.errors.telegraph.dwell_operations
-        for block in np.unique(of):
-            yield int(block), of == block
+    def block_of(self, numbers: npt.ArrayLike) -> Ints:
+        """The block that an operation is in: traps keep their states within one."""
+        numbers, telegraph = np.asarray(numbers, np.int64), self.spec.errors.telegraph
+        return np.zeros_like(numbers) if isinstance(telegraph, str) else numbers // telegraph.dwell_operations
 
     def _sums(self, macro: int, digits: npt.NDArray[np.uint8], columns: slice, numbers: Ints) -> Ints:
         """Sums with noise, (operations, lines), in 2^-fraction_bits."""
         lines = np.arange(self.spec.cols)[columns]
         sums = np.empty((len(digits), len(lines)), np.int64)
-        for block, which in self.blocks(numbers):
-            static = self.static(macro, block)
+        blocks = self.block_of(numbers)
+        for block in np.unique(blocks):
+            which = blocks == block
+            static = self.static(macro, int(block))
             if self.spec.ladder:
                 sums[which] = self._ladder_sums(macro, static, digits[which])[:, columns]
             else:
@@ -259,14 +258,10 @@ class Chip:
         return self._cells[macro]
 
     def _trapped(self, macro: int, block: int) -> Floats:
-        state, version = self._state(macro), int(self.versions[macro])
+        state, version = self._state(macro), self.versions[macro]
         if macro not in self._untrapped or self._untrapped[macro][0] != version:
             self._untrapped[macro] = version, state.currents(self.clock)
         return state.trapped(self._untrapped[macro][1], block)
-
-    def _block(self, number: int) -> int:
-        telegraph = self.spec.errors.telegraph
-        return 0 if isinstance(telegraph, str) else number // telegraph.dwell_operations
 
     def _in_reach(self, macro: int, row: int, column: int, count: int) -> None:
         spec = self.spec
