@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Protocol
 
 import numpy as np
@@ -20,7 +21,10 @@ class Macro(Protocol):
     """All macros of one machine, as an emulator or a test bench asks them."""
 
     def program(self, macro: int, row: int, column: int, cells: npt.NDArray[np.uint8]) -> None:
-        """Program neighbouring cells of one row. cells: (count,) codes, 0..2**cell_bits - 1; column: the first bit line."""
+        """Program neighbouring cells of one row. cells: (count,) codes, 0..2**cell_bits - 1; column: the first bit line.
+
+        One call with many cells equals many calls with fewer.
+        """
 
     def convert(self, macro: int, digits: npt.NDArray[np.uint8], columns: slice, log2_lsb: int,
                 limits: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -30,6 +34,18 @@ class Macro(Protocol):
         code in units of 1 x 1 (digit times cell code), as a power of two. limits: (operations,), the largest code of each.
         Returns (operations, number of bit lines), 0..limit. One call with many operations equals many calls with one.
         """
+
+
+class MacroState:
+    """What macros were like at some time: a copy of every attribute."""
+
+    def __init__(self, macro: Macro) -> None:
+        self._attributes = deepcopy(vars(macro))
+
+    def restore(self, macro: Macro) -> None:
+        """Make macros what they were; once for each copy."""
+        vars(macro).clear()
+        vars(macro).update(self._attributes)
 
 
 def limits(config: ArrayConfig, active: npt.ArrayLike, log2_lsb: int) -> npt.NDArray[np.int64]:

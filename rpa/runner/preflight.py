@@ -1,7 +1,7 @@
 """Checks before anything runs: accumulators that could overflow, tokens that never come, addresses outside banks and memory.
 
 The program's commands are followed without data (`rpa.emu.fast.trace`). What they do depends on data only if the program
-reads `rq_saturations`; then nothing is reported.
+reads a counter of what values were; then nothing is reported.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rpa.arch.config import ArrayConfig
 from rpa.emu.fast import future as F
 from rpa.emu.fast.layout import ENGINE_NAMES
 from rpa.emu.fast.machine import code_of, config_of
-from rpa.emu.fast.trace import Blocked, Command, Trace, command_of, trace
+from rpa.emu.fast.trace import OF_VALUES, Blocked, Command, Trace, command_of, trace
 from rpa.emu.step import layout as L
 from rpa.runner.checks import contradiction
 from rpa.runner.errors import Finding, PreflightError
@@ -74,7 +74,7 @@ class _Key:
 def _inspect(key: _Key) -> Preflight:
     program, config = key.program, config_of(key.program)
     followed = trace(program, max_cycles=key.limit)
-    if L.RQ_SATURATIONS - L.COUNT in code_of(program.code, config.nv_macros > 0)[1]:
+    if OF_VALUES & code_of(program.code, config.nv_macros > 0)[1]:
         return Preflight(followed, _mean_lanes(followed), ())
     findings = _command_findings(program, followed, config)
     findings += [_deadlock(program, blocked) for blocked in followed.blocked]

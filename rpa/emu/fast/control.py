@@ -15,6 +15,7 @@ from rpa.emu.step.core import core_cycle
 from rpa.emu.step.drain import drain_front
 from rpa.emu.step.execute import execute_front
 from rpa.emu.step.load import load_front
+from rpa.emu.step.nv import nv_busy_cycles, nv_front, vector_cycles, vectors_of
 from rpa.emu.step.store import store_front
 
 
@@ -36,6 +37,10 @@ def busy_cycles(s, engine):
         return s[L.ST_N] + 1
     if opcode == L.DRAIN:
         return s[L.DR_N]
+    if opcode == L.NVMAC and vectors_of(s, L.ACTIVE) >= F.FAR // vector_cycles(s, L.ACTIVE):
+        return F.FAR
+    if engine == L.NV:
+        return nv_busy_cycles(s, opcode)
     return s[L.EX_N] if opcode == L.RUN else 1
 
 
@@ -69,7 +74,7 @@ def note_ends(s, cycle):
 
 
 @inner
-def control_cycle(s, code, before, drained):
+def control_cycle(s, code, before, drained, operations):
     """One cycle of everything but datapaths; the machine is neither done nor faulted."""
     cycle = s[L.CYCLES] + 1
     s[L.EX_LIVE] = 1 if s[F.LIVE + L.EX] >= cycle else 0
@@ -80,7 +85,7 @@ def control_cycle(s, code, before, drained):
         if not was_halted:
             counter = is_partial(s, code) if s[F.PARTIAL] else -1
             if counter >= 0:
-                missing = correct_counter(s, before, drained, counter, cycle)
+                missing = correct_counter(s, before, drained, operations, counter, cycle)
                 core_cycle(s, code)
                 s[L.COUNT + counter] += missing
             else:
@@ -90,6 +95,7 @@ def control_cycle(s, code, before, drained):
         load_front(s)
         execute_front(s)
         drain_front(s)
+        nv_front(s)
         note_starts(s, cycle)
         settle_tokens(s, was_halted)
     end_cycle(s, start_pc)
@@ -113,7 +119,7 @@ def next_event(s):
 
 
 @inner
-def skip_cycles(s, code, before, drained):
+def skip_cycles(s, code, before, drained, operations):
     """After a cycle in which nothing moved: go to just before the next event, counting as that cycle did."""
     first = next_event(s)
     count = first - s[L.CYCLES] - 1
@@ -121,7 +127,7 @@ def skip_cycles(s, code, before, drained):
         return
     for i in range(L.COUNTER_COUNT):
         before[i] = s[L.COUNT + i]
-    control_cycle(s, code, before, drained)
+    control_cycle(s, code, before, drained, operations)
     for i in range(L.COUNTER_COUNT):
         s[L.COUNT + i] += (s[L.COUNT + i] - before[i]) * (count - 1)
 
@@ -166,14 +172,14 @@ def may_repeat(s):
 
 
 @inner
-def advance(s, code, before, drained, seen):
+def advance(s, code, before, drained, operations, seen):
     """Cycles until a command starts, the machine is done or faults, or patience ends."""
     while s[F.SIMULATED] < s[F.PATIENCE]:
-        control_cycle(s, code, before, drained)
+        control_cycle(s, code, before, drained, operations)
         if s[L.DONE] or s[L.FAULT] or s[F.TODO] + s[F.TODO + 1] + s[F.TODO + 2] + s[F.TODO + 3] + s[F.TODO + 4] > 0:
             return
         if s[L.RETIRED] + s[L.MOVED] + s[F.ENDED] == 0:
-            skip_cycles(s, code, before, drained)
+            skip_cycles(s, code, before, drained, operations)
             if s[L.DONE] or s[L.FAULT]:
                 return
         elif may_repeat(s):

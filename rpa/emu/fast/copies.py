@@ -5,6 +5,7 @@ from __future__ import annotations
 from rpa.arch.jit import inlined, inner
 from rpa.emu.fast.reach import rows_taken
 from rpa.emu.step import layout as L
+from rpa.emu.step.load import banks_of
 
 
 @inner
@@ -44,11 +45,13 @@ def copy_rows(s, bank, memory, banks):
 @inlined
 def copy_load(s, m):
     """Carry out and count the load under way, for which :func:`is_plain` holds and whose reach has no problem."""
-    words = s[L.ACTIVE + L.LD_UNIT] * s[L.ACTIVE + L.LD_UNITS]
+    words, banks = s[L.ACTIVE + L.LD_UNIT] * s[L.ACTIVE + L.LD_UNITS], banks_of(s, s[L.LD_DEST])
     s[L.EXT_READ] += words * s[L.ACTIVE + L.LD_ROWS]
     if s[L.LD_DEST] == L.TO_A:
-        s[L.A_WRITES] += words * copy_rows(s, m.abank, m.memory, s[L.ROWS])
+        s[L.A_WRITES] += words * copy_rows(s, m.abank, m.memory, banks)
     elif s[L.LD_DEST] == L.TO_W:
-        s[L.W_WRITES] += words * copy_rows(s, m.wbank, m.memory, s[L.COLS])
+        s[L.W_WRITES] += words * copy_rows(s, m.wbank, m.memory, banks)
+    elif s[L.LD_DEST] == L.TO_X:
+        s[L.XBANK_WRITES] += words * copy_rows(s, m.xbank, m.memory, banks)
     else:
-        s[L.P_WRITES] += words * copy_rows(s, m.pbank, m.memory, s[L.COLS])
+        s[L.P_WRITES] += words * copy_rows(s, m.pbank, m.memory, banks)

@@ -14,8 +14,9 @@ from rpa.emu.fast.reach import reach_of
 from rpa.emu.step import layout as L
 from rpa.emu.step.pe import acc_kind
 
-(GOES_ON, ENDED, TIRED, JOURNAL_FULL, TRACE_FULL, PROBLEM, RACE, FAULT) = range(8)
-"""Why the loop returns. ENDED: done, or a fault of the control logic; FAULT: one of a datapath; PROBLEM: addresses that would fault."""
+(GOES_ON, ENDED, TIRED, JOURNAL_FULL, TRACE_FULL, PROBLEM, RACE, FAULT, LATE, MACRO) = range(10)
+"""Why the loop returns. ENDED: done, or a fault of the control logic; FAULT: one of a datapath; PROBLEM: addresses that would fault;
+LATE: a command of NV ends behind the cycle limit; MACRO: `rpa.emu.fast.nv` is to carry out the command that NV has started."""
 
 
 @inner
@@ -49,6 +50,8 @@ def carry_out(s, m, w, engine):
     if store >= 0:
         w.reach[F.R_LOW] = store
         return RACE
+    if engine == L.NV:
+        return LATE if 0 < s[L.LIMIT] < s[F.LAST + L.NV] else MACRO
     if engine == L.EX:
         if by_macs:
             execute_macs(s, m, w)
@@ -67,7 +70,8 @@ def carry_out(s, m, w, engine):
 
 @jit_entry
 def run_events(s, code, m, w):
-    """Run until one of the reasons above; after JOURNAL_FULL it can be called again, with more room in the journal."""
+    """Run until one of the reasons above; after JOURNAL_FULL it can be called again, with more room in the journal, and after MACRO
+    when TODO of NV is 0."""
     while True:
         for e in range(L.ENGINE_COUNT):
             if s[F.TODO + e]:
@@ -79,7 +83,7 @@ def run_events(s, code, m, w):
             return ENDED
         if s[F.SIMULATED] >= s[F.PATIENCE]:
             return TIRED
-        advance(s, code, w.before, w.drained, w.seen)
+        advance(s, code, w.before, w.drained, w.operations, w.seen)
 
 
 @inner
@@ -104,13 +108,13 @@ def record(s, engine, x, row):
 
 
 @inner
-def count_unseen(s, engine, drained):
+def count_unseen(s, engine, drained, operations):
     """Count a command that is not carried out, as far as that does not depend on data."""
     if s[L.COMMAND + engine] == L.CTXLD:
         op = s[L.COMMAND_VALUE + engine] >> L.OP_LO & L.OP_MAX
         s[L.MAC_SLOT + s[L.COMMAND_SLOT + engine]] = 1 if op == L.PE_MAC or op == L.PE_MACL else 0
     elif s[F.PARTIAL]:
-        count_command(s, engine, FOREVER)
+        count_command(s, operations, engine, FOREVER)
         if s[L.COMMAND + engine] == L.DRAIN:
             note_drained_words(s, drained)
 
@@ -129,14 +133,14 @@ def follow_events(s, code, w, rows, written):
                 reach_of(s, e, w.reach)
                 record(s, e, w.reach, rows[written])
                 written += 1
-                count_unseen(s, e, w.drained)
+                count_unseen(s, e, w.drained, w.operations)
                 s[L.STARTED + e] = 0
                 s[F.TODO + e] = 0
         if s[L.DONE] or s[L.FAULT]:
             return ENDED, written
         if s[F.SIMULATED] >= s[F.PATIENCE]:
             return TIRED, written
-        advance(s, code, w.before, w.drained, w.seen)
+        advance(s, code, w.before, w.drained, w.operations, w.seen)
 
 
 @jit_entry

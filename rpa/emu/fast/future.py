@@ -42,17 +42,20 @@ SIZE = JOURNALLED + 1
 CORE_STATE = L.CORE + CORE_REGISTERS - L.LOOP_START
 """Numbers of the core's loop stack and registers, which stand side by side."""
 (N_PC, N_LOOPS, N_CORE, N_COUNTERS) = (0, 1, 2, 2 + CORE_STATE)
+FAR = 1 << 60
+"""Cycles that no run gets to."""
 FIRST_NOTE = 1024
 """A note of the core's state, to recognize endless loops, and the cycle simulated before which none is made."""
 
-(NO_PROBLEM, A_RANGE, W_RANGE, MEM_READ, MEM_READ_ALIGN, BANK_RANGE, BANK_ALIGN, O_READ, P_RANGE, O_WRITE, MEM_WRITE, MEM_WRITE_ALIGN) = range(12)
+(NO_PROBLEM, A_RANGE, W_RANGE, MEM_READ, MEM_READ_ALIGN, BANK_RANGE, BANK_ALIGN, O_READ, P_RANGE, O_WRITE, MEM_WRITE, MEM_WRITE_ALIGN,
+ X_RANGE) = range(13)
 """Addresses of a command that would fault."""
 
-(R_A, R_W, R_BANK, R_O, R_MEM, R_P) = range(0, 18, 3)
+(R_A, R_W, R_BANK, R_O, R_MEM, R_P, R_X) = range(0, 21, 3)
 """Reach of a command: for each store whether it is used, and the smallest and largest address (R_MEM: bytes)."""
-R_PROBLEM, R_LOW, R_HIGH = 18, 19, 20
+R_PROBLEM, R_LOW, R_HIGH = 21, 22, 23
 """The problem, and the addresses it is about."""
-REACH_WORDS = 21
+REACH_WORDS = 24
 
 (T_CYCLE, T_ENGINE, T_OPCODE, T_ARG, T_SLOT, T_VALUE, T_WAIT, T_SIGNAL, T_PC, T_PROBLEM, T_LOW, T_HIGH, T_REGISTERS) = range(13)
 """A row of a trace: one started command. T_ARG: bank or destination, T_SLOT: context slot or source; then its registers."""
@@ -65,9 +68,9 @@ TRACE_WORDS = T_REGISTERS + WIDEST
 """An access of the command that starts, before it is kept."""
 ACCESS_WORDS = H_REGISTERS + WIDEST
 ACCESSES = 64
-S_A, S_W, S_P = L.TO_A, L.TO_W, L.TO_P
-(S_O, S_MEM, S_ACC) = range(3, 6)
-"""Stores; S_ACC + bank."""
+S_A, S_W, S_P, S_X = L.TO_A, L.TO_W, L.TO_P, L.TO_X
+S_O, S_MEM, S_ACC, S_NV_ACC = 4, 5, 6, 8
+"""Stores; S_ACC + bank, S_NV_ACC + bank."""
 MARKS = 1 << 16
 """Addresses that are compared at a time."""
 DRAINED = 1 << 13
@@ -97,6 +100,9 @@ class Scratch(NamedTuple):
     """(2, 16): accumulators that the run touched, and those that it started from 0."""
     drained: np.ndarray
     """(2, DRAINED): saturations and O words of a cycle, by its low bits."""
+    operations: np.ndarray
+    """(4, n): what the first i operations of the `nvmac` carried out last count as nv_active, nv_conversions, nv_skipped and
+    nv_adc_bits, for a program that reads counters; without data (4, 1) zeros."""
     before: np.ndarray
     """Counters, put aside."""
     seen: np.ndarray
@@ -122,6 +128,6 @@ def new_scratch(config: ArrayConfig, journal_words: int) -> Scratch:
     sums, w = ACC_INDEX_COUNT * rows * padded, FEEDER_SLOTS * MOST_LANES * padded
     return Scratch(
         reach=zeros(REACH_WORDS), accesses=accesses, news=zeros(3, 6), marks=np.zeros(MARKS, np.uint8), used=zeros(2, config.ctx_slots),
-        indices=zeros(DIMS), fed=zeros(2, 2, FEEDER_SLOTS), written=zeros(2, ACC_INDEX_COUNT), drained=zeros(2, DRAINED),
+        indices=zeros(DIMS), fed=zeros(2, 2, FEEDER_SLOTS), written=zeros(2, ACC_INDEX_COUNT), drained=zeros(2, DRAINED), operations=zeros(4, 1),
         before=zeros(L.COUNTER_COUNT), seen=zeros(N_COUNTERS + L.COUNTER_COUNT) - 1, sums32=np.zeros(sums, np.int32), sums64=np.zeros(sums),
         w32=np.zeros(w, np.int32), w64=np.zeros(w), journal=np.zeros(journal_words, np.uint16))

@@ -10,6 +10,7 @@ from rpa.arch.jit import inner
 from rpa.emu.fast import future as F
 from rpa.emu.fast.touched import touch
 from rpa.emu.step import layout as L
+from rpa.emu.step.nv import macro_cycles, vector_cycles, words_of
 
 _FIRST, _LAST = L.FIRST_REGISTER, L.LAST_REGISTER
 
@@ -22,9 +23,11 @@ def is_free(accesses, row, start):
 
 @inner
 def command_words(s, engine):
-    """(bank or destination, source) of the command that the engine has started."""
+    """(bank or destination, source; of NV the opcode) of the command that the engine has started."""
     if engine == L.LD:
         return s[L.LD_DEST], s[L.LD_SOURCE]
+    if engine == L.NV:
+        return s[L.NV_BANK], s[L.COMMAND + L.NV]
     return (s[L.EX_BANK], 0) if engine == L.EX else (s[L.DR_BANK], 0)
 
 
@@ -57,6 +60,8 @@ def swap_registers(s, accesses, row):
     if engine == L.LD:
         s[L.LD_DEST], accesses[row, F.H_ARG] = accesses[row, F.H_ARG], s[L.LD_DEST]
         s[L.LD_SOURCE], accesses[row, F.H_SLOT] = accesses[row, F.H_SLOT], s[L.LD_SOURCE]
+    elif engine == L.NV:
+        s[L.COMMAND + L.NV], accesses[row, F.H_SLOT] = accesses[row, F.H_SLOT], s[L.COMMAND + L.NV]
 
 
 @inner
@@ -125,6 +130,18 @@ def describe(new, store, write, first, last, x, part):
 
 
 @inner
+def describe_nv(s, news, x):
+    """Describe in ``news`` what the `nvmac` or `nvprog` that has started uses."""
+    start, end = s[F.START + L.NV], s[F.LAST + L.NV]
+    if s[L.COMMAND + L.NV] == L.NVPROG:
+        describe(news[0], F.S_X, 0, start + 1, end - s[L.PROG_CYCLES] - 1, x, F.R_X)
+        return
+    words = words_of(s, L.ACTIVE)
+    describe(news[0], F.S_X, 0, start + 1, end - 1 - vector_cycles(s, L.ACTIVE) + words, x, F.R_X)
+    describe(news[1], F.S_NV_ACC + s[L.NV_BANK], 1, start + words + macro_cycles(s, L.ACTIVE) + 4, end, x, -1)
+
+
+@inner
 def describe_all(s, news, engine, x, writes_acc):
     """Describe in ``news`` (3 rows) everything that the command uses; store -1 where there is less."""
     opcode, start = s[L.COMMAND + engine], s[F.START + engine]
@@ -143,13 +160,15 @@ def describe_all(s, news, engine, x, writes_acc):
         describe(news[2], F.S_O, 0, start + 1, end, x, F.R_O)
     elif opcode == L.DRAIN:
         end = start + s[L.DR_N]
-        describe(news[0], F.S_ACC + s[L.DR_BANK], 0, start + 1, end, x, -1)
+        describe(news[0], (F.S_NV_ACC if s[L.ACTIVE + L.DR_NV] else F.S_ACC) + s[L.DR_BANK], 0, start + 1, end, x, -1)
         describe(news[1], F.S_P, 0, start + 1, end + 1, x, F.R_P)
         describe(news[2], F.S_O, 1, start + 1 + F.DR_DEPTH, end + F.DR_DEPTH, x, F.R_O)
     elif opcode == L.STORE:
         end = start + s[L.ST_N]
         describe(news[0], F.S_O, 0, start + 1, end, x, F.R_O)
         describe(news[1], F.S_MEM, 1, start + 2, end + 1, x, F.R_MEM)
+    elif engine == L.NV:
+        describe_nv(s, news, x)
 
 
 @inner

@@ -12,8 +12,9 @@ from isa.program import Program
 from isa.table import CORE_REGISTERS
 from rpa.arch.config import ArrayConfig
 from rpa.arch.jit import HAVE_NUMBA, Twins, plain
+from rpa.arch.macro import Macro, MacroState, Twin
 from rpa.arch.outcome import FaultState, Outcome
-from rpa.emu.fast import events
+from rpa.emu.fast import events, nv
 from rpa.emu.fast import future as F
 from rpa.emu.fast.control import depth_of
 from rpa.emu.fast.errors import reason
@@ -81,13 +82,18 @@ def in_flight(s: Any) -> bool:
     return any(s[F.LIVE + e] > now or (s[F.LAST + e] and not s[F.TODO + e] and s[F.LAST + e] + _depth_of(e) > now) for e in range(L.ENGINE_COUNT))
 
 
-def _run_events(program: Program, memory: np.ndarray, max_cycles: int) -> tuple[Any, str | None]:
-    """(control state at the end, None), or (any, reason) with ``memory`` as it was."""
+def _run_events(program: Program, memory: np.ndarray, max_cycles: int, macro: Macro) -> tuple[Any, str | None]:
+    """(control state at the end, None), or (any, reason) with ``memory`` and ``macro`` as they were."""
     config, run, undo = config_of(program), runnable(events.run_events), runnable(events.undo)
     s, code = new_state(program, max_cycles, UNLIMITED)
     arrays, scratch, full = new_arrays(config, memory), F.new_scratch(config, _JOURNAL_WORDS), []
+    before: MacroState | None = None
     while True:
         why = run(s, code, arrays, scratch)
+        if why == events.MACRO:
+            before = before or MacroState(macro)
+            scratch = nv.carry_out(s, arrays, scratch, config, macro)
+            continue
         if why != events.JOURNAL_FULL:
             break
         full.append((scratch.journal, int(s[F.JOURNALLED])))
@@ -98,25 +104,29 @@ def _run_events(program: Program, memory: np.ndarray, max_cycles: int) -> tuple[
         return s, None
     for journal, used in reversed([*full, (scratch.journal, int(s[F.JOURNALLED]))]):
         undo(arrays.memory, journal, used)
+    if before is not None:
+        before.restore(macro)
     return s, reason(why, scratch)
 
 
-def execute(program: Program, memory: np.ndarray, *, max_cycles: int) -> FastRun:
+def execute(program: Program, memory: np.ndarray, *, max_cycles: int, macro: Macro | None = None) -> FastRun:
     """As :func:`run`, but ``memory`` itself becomes the memory of the outcome, and the way is told."""
-    s, because = _run_events(program, memory, max_cycles)
+    macro = Twin(config_of(program)) if macro is None else macro
+    s, because = _run_events(program, memory, max_cycles, macro)
     if because is not None:
         from rpa.emu import step
 
-        return FastRun(step.run(program, memory, max_cycles=max_cycles), because)
+        return FastRun(step.run(program, memory, max_cycles=max_cycles, macro=macro), because)
     counters = np.array(s[L.COUNT:L.COUNT + L.COUNTER_COUNT], np.uint64)
     registers = tuple(int(value) for value in s[L.CORE:L.CORE + CORE_REGISTERS])
     fault = FaultState(int(s[L.FAULT]), int(s[L.FAULT_PC]), int(s[L.FAULT_AUX])) if s[L.FAULT] else None
     return FastRun(Outcome(counters, memory, registers, fault), None)
 
 
-def run(program: Program, memory: np.ndarray, *, max_cycles: int) -> Outcome:
+def run(program: Program, memory: np.ndarray, *, max_cycles: int, macro: Macro | None = None) -> Outcome:
     """Run a program to its end: same cycles, counters, fault, registers and memory as stepping it.
 
     memory: uint8 (mem_bytes,), not changed.  max_cycles: 0 for no limit; reaching it is the fault CYCLE_LIMIT.
+    macro: the NOR-flash macros, which keep what is programmed; without it the exact ones, with cells 0.
     """
-    return execute(program, memory.copy(), max_cycles=max_cycles).outcome
+    return execute(program, memory.copy(), max_cycles=max_cycles, macro=macro).outcome

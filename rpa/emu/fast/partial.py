@@ -9,6 +9,8 @@ from rpa.arch.jit import inner
 from rpa.emu.fast import future as F
 from rpa.emu.step import layout as L
 from rpa.emu.step.execute import count_step, is_hit, next_point, start_streams
+from rpa.emu.step.load import banks_of
+from rpa.emu.step.nv import combine_visits, macro_cycles, passes_of, vector_cycles, vectors_of, words_of
 
 FOREVER = 1 << 60
 
@@ -51,6 +53,16 @@ def takers(s, banks, row):
 
 
 @inner
+def writes_of(dest):
+    """The counter of writes to the banks of a destination."""
+    if dest == L.TO_A:
+        return L.A_WRITES
+    if dest == L.TO_W:
+        return L.W_WRITES
+    return L.XBANK_WRITES if dest == L.TO_X else L.P_WRITES
+
+
+@inner
 def count_load(s, reads, writes):
     """Count the first ``reads`` visits and the bank writes of the first ``writes`` visits of the load under way."""
     unit, units, source = s[L.ACTIVE + L.LD_UNIT], s[L.ACTIVE + L.LD_UNITS], s[L.LD_SOURCE]
@@ -60,13 +72,13 @@ def count_load(s, reads, writes):
         for visit in range(reads):
             if visit % units * unit % s[L.COLS] == 0:
                 s[L.O_READS] += s[L.COLS]
-    counter = L.A_WRITES if s[L.LD_DEST] == L.TO_A else (L.W_WRITES if s[L.LD_DEST] == L.TO_W else L.P_WRITES)
+    counter, banks = writes_of(s[L.LD_DEST]), banks_of(s, s[L.LD_DEST])
     words = unit * s[L.ACTIVE + L.LD_PACK] // 16
     visit = 0
     while visit < writes:
         row = visit // units
         many = min(units, writes - visit)
-        s[counter] += many * words * takers(s, s[L.ROWS] if s[L.LD_DEST] == L.TO_A else s[L.COLS], s[L.ACTIVE + L.LD_J0] + row)
+        s[counter] += many * words * takers(s, banks, s[L.ACTIVE + L.LD_J0] + row)
         visit += many
 
 
@@ -81,12 +93,40 @@ def count_store(s, reads, writes):
 
 
 @inner
+def count_cells(s, past):
+    """Count what the `nvprog` under way did in the ``past`` cycles after its start."""
+    words, rows = s[L.ACTIVE + L.NV_K0], s[L.ACTIVE + L.NV_ROWS]
+    each = words + 1 + s[L.PROG_CYCLES]
+    done = rows * words if past >= rows * each else past // each * words + min(past % each, words)
+    s[L.XBANK_READS] += done
+    s[L.NV_PROGRAMMED] += 4 * done
+
+
+@inner
+def count_vectors(s, operations, past):
+    """Count what the `nvmac` under way did in the ``past`` cycles after its start."""
+    words, passes, each, vectors = words_of(s, L.ACTIVE), passes_of(s, L.ACTIVE), vector_cycles(s, L.ACTIVE), vectors_of(s, L.ACTIVE)
+    whole = min(past // each, vectors)
+    rest = past - whole * each if whole < vectors else 0
+    s[L.XBANK_READS] += whole * words + min(rest, words)
+    begun = 0 if rest < words + 2 else (rest - words - 2) // (1 + macro_cycles(s, L.ACTIVE) + combine_visits(s, L.ACTIVE)) + 1
+    count = whole * passes + begun
+    s[L.NV_OPERATIONS] += count
+    s[L.NV_MACS] += count // passes * s[L.ACTIVE + L.NV_ROWS] * s[L.ACTIVE + L.NV_OUTS]
+    at = min(count, operations.shape[1] - 1)
+    s[L.NV_ACTIVE] += operations[0, at]
+    s[L.NV_CONVERSIONS] += operations[1, at]
+    s[L.NV_SKIPPED] += operations[2, at]
+    s[L.NV_ADC_BITS] += operations[3, at]
+
+
+@inner
 def clip(value, high):
     return max(0, min(value, high))
 
 
 @inner
-def count_command(s, engine, past):
+def count_command(s, operations, engine, past):
     """Count what the command under way did in the ``past`` cycles after its start, but for what a drain counts late."""
     opcode = s[L.COMMAND + engine]
     if opcode == L.LOAD:
@@ -97,14 +137,18 @@ def count_command(s, engine, past):
         s[L.RQ_ELEMENTS] += s[L.COLS] * clip(past, s[L.DR_N])
     elif opcode == L.STORE:
         count_store(s, clip(past, s[L.ST_N]), clip(past - 1, s[L.ST_N]))
+    elif opcode == L.NVPROG:
+        count_cells(s, past)
+    elif opcode == L.NVMAC:
+        count_vectors(s, operations, past)
 
 
 @inner
-def count_under_way(s, cycle, whole):
+def count_under_way(s, operations, cycle, whole):
     """Count what the commands under way did before ``cycle``, or what they do in all."""
     for e in range(L.ENGINE_COUNT):
         if s[L.WAS_BUSY + e]:
-            count_command(s, e, FOREVER if whole else cycle - 1 - s[F.START + e])
+            count_command(s, operations, e, FOREVER if whole else cycle - 1 - s[F.START + e])
 
 
 @inner
@@ -124,14 +168,14 @@ def note_drained_words(s, drained):
 
 
 @inner
-def correct_counter(s, before, drained, counter, cycle):
+def correct_counter(s, before, drained, operations, counter, cycle):
     """Set the counter to its value at the start of ``cycle``; returns what must be added afterwards."""
     total = s[L.COUNT + counter]
     for i in range(L.COUNTER_COUNT):
         before[i] = s[L.COUNT + i]
-    count_under_way(s, cycle, True)
+    count_under_way(s, operations, cycle, True)
     missing = s[L.COUNT + counter] - total
-    count_under_way(s, cycle, False)
+    count_under_way(s, operations, cycle, False)
     missing -= s[L.COUNT + counter] - total - missing
     for i in range(L.COUNTER_COUNT):
         s[L.COUNT + i] = before[i]

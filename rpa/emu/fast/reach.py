@@ -8,6 +8,7 @@ from __future__ import annotations
 from rpa.arch.jit import inner
 from rpa.emu.fast import future as F
 from rpa.emu.step import layout as L
+from rpa.emu.step.load import banks_of, depth_of
 
 _ADDRESSES = 1 << 16
 
@@ -132,12 +133,7 @@ def load_reach(s, x):
     elif s[L.LD_SOURCE] == L.FROM_O:
         down = (rows - 1) * s[L.ACTIVE + L.LD_OPITCH]
         place(x, F.R_O, s[L.ACTIVE + L.LD_OBASE], min(0, down), max(0, down) + (units - 1) * unit // s[L.COLS], s[L.O_DEPTH], F.O_READ)
-    if s[L.LD_DEST] == L.TO_A:
-        bank_reach(s, x, s[L.ROWS], s[L.A_DEPTH])
-    elif s[L.LD_DEST] == L.TO_W:
-        bank_reach(s, x, s[L.COLS], s[L.W_DEPTH])
-    else:
-        bank_reach(s, x, s[L.COLS], L.ENTRY_WORDS * s[L.P_ENTRIES])
+    bank_reach(s, x, banks_of(s, s[L.LD_DEST]), depth_of(s, s[L.LD_DEST]))
 
 
 @inner
@@ -173,6 +169,29 @@ def store_reach(s, x):
 
 
 @inner
+def nest_reach(s, counts, steps):
+    """(lowest, highest) change of an address by a nest of NV's loops."""
+    low = high = 0
+    for d in range(L.NV_LOOPS):
+        change = (s[L.ACTIVE + counts + d] - 1) * s[L.ACTIVE + steps + d]
+        low += min(0, change)
+        high += max(0, change)
+    return low, high
+
+
+@inner
+def nv_reach(s, x):
+    if s[L.COMMAND + L.NV] == L.NVPROG:
+        across = (s[L.ACTIVE + L.NV_ROWS] - 1) * s[L.ACTIVE + L.NV_XV0]
+        low, high = min(0, across), max(0, across) + s[L.ACTIVE + L.NV_K0] - 1
+    else:
+        low, high = nest_reach(s, L.NV_N0, L.NV_XV0)
+        least, most = nest_reach(s, L.NV_K0, L.NV_XK0)
+        low, high = low + least, high + most
+    place(x, F.R_X, s[L.ACTIVE + L.NV_XBASE], low, high, s[L.X_DEPTH], F.X_RANGE)
+
+
+@inner
 def reach_of(s, engine, x):
     """Fill ``x`` (`future.REACH_WORDS`) with the reach of the command that ``engine`` has started."""
     for i in range(F.REACH_WORDS):
@@ -186,3 +205,5 @@ def reach_of(s, engine, x):
         drain_reach(s, x)
     elif opcode == L.STORE:
         store_reach(s, x)
+    elif opcode == L.NVMAC or opcode == L.NVPROG:
+        nv_reach(s, x)

@@ -7,6 +7,8 @@ from rpa.emu.fast import future as F
 from rpa.emu.step import layout as L
 from rpa.emu.step.banks import window_places
 from rpa.emu.step.execute import is_hit, next_point, start_streams
+from rpa.emu.step.load import banks_of
+from rpa.emu.step.nv import vectors_of, walk, words_of
 
 
 @inner
@@ -38,7 +40,7 @@ def touch_stream(s, marks, of_a, low, high, look):
 @inner
 def touch_banks(s, places, marks, low, high, look):
     """The words that a load writes in some bank."""
-    banks = s[L.ROWS] if s[L.LD_DEST] == L.TO_A else s[L.COLS]
+    banks = banks_of(s, s[L.LD_DEST])
     words = s[L.ACTIVE + L.LD_UNIT] * s[L.ACTIVE + L.LD_PACK] // 16
     for j in range(s[L.ACTIVE + L.LD_ROWS]):
         for u in range(s[L.ACTIVE + L.LD_UNITS]):
@@ -95,6 +97,27 @@ def touch_stored(s, marks, of_memory, low, high, look):
 
 
 @inner
+def touch_cells(s, marks, low, high, look):
+    """The X words that an `nvprog` reads."""
+    for row in range(s[L.ACTIVE + L.NV_ROWS]):
+        for word in range(s[L.ACTIVE + L.NV_K0]):
+            if meets(marks, low, high, (s[L.ACTIVE + L.NV_XBASE] + row * s[L.ACTIVE + L.NV_XV0] + word) & L.WORD_MASK, 1, look):
+                return True
+    return False
+
+
+@inner
+def touch_vectors(s, marks, low, high, look):
+    """The X words that an `nvmac` reads."""
+    for vector in range(vectors_of(s, L.ACTIVE)):
+        start = s[L.ACTIVE + L.NV_XBASE] + walk(s, vector, L.NV_N0, L.NV_XV0)
+        for word in range(words_of(s, L.ACTIVE)):
+            if meets(marks, low, high, (start + walk(s, word, L.NV_K0, L.NV_XK0)) & L.WORD_MASK, 1, look):
+                return True
+    return False
+
+
+@inner
 def touch(s, places, marks, engine, store, low, high, look):
     """Mark what the engine's command uses of the store at low .. high, or (``look``) say whether it meets a mark.
 
@@ -106,6 +129,8 @@ def touch(s, places, marks, engine, store, low, high, look):
         return touch_drained(s, marks, low, high, look)
     if engine == L.ST:
         return touch_stored(s, marks, store == F.S_MEM, low, high, look)
+    if engine == L.NV:
+        return touch_cells(s, marks, low, high, look) if s[L.COMMAND + L.NV] == L.NVPROG else touch_vectors(s, marks, low, high, look)
     if store == F.S_MEM or store == F.S_O:
         return touch_source(s, marks, store == F.S_MEM, low, high, look)
     return touch_banks(s, places, marks, low, high, look)

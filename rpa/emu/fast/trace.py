@@ -1,7 +1,7 @@
 """The commands a program issues and when they start, found without touching data.
 
 Durations depend on nothing but registers, so the event loop gives every start cycle, the total, and where tokens run out.
-Only a program that branches on `rq_saturations` can behave differently with data (it reads as 0 here).
+Only a program that branches on a counter of what values were (:data:`OF_VALUES`) can behave differently with data (they read as 0 here).
 """
 
 from __future__ import annotations
@@ -22,8 +22,11 @@ from rpa.emu.step import layout as L
 
 PATIENCE = 20_000_000
 """Cycles in which something moves after which a program is followed no further."""
+OF_VALUES = frozenset(counter - L.COUNT for counter in (L.RQ_SATURATIONS, L.NV_ACTIVE, L.NV_CONVERSIONS, L.NV_SKIPPED, L.NV_ADC_BITS))
+"""Counters that depend on data."""
 _ROWS = 4096
-_NAMES = {L.LOAD: "ld", L.RUN: "run", L.CTXLD: "ctxld", L.DRAIN: "drain", L.SEED: "seed", L.STORE: "st", L.SYNC: "sync"}
+_NAMES = {L.LOAD: "ld", L.RUN: "run", L.CTXLD: "ctxld", L.DRAIN: "drain", L.SEED: "seed", L.STORE: "st", L.SYNC: "sync",
+          L.NVPROG: "nvprog", L.NVMAC: "nvmac"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class Command:
     name: str
     registers: Registers
     operand: Any
-    """run, drain: bank; ctxld: slot; ld: (destination, source)."""
+    """run, drain, nvmac: bank; ctxld: slot; ld: (destination, source)."""
     value: int
     """ctxld: context word; seed: seed."""
     pc: int
