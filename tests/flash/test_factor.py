@@ -16,13 +16,13 @@ def random_cells(rows, cols, seed=0):
 def drop_of_cell(cells, row, column, bit, word, activity):
     """Sum over the wire segments that the cell's current passes of what flows in each, by Kirchhoff's current law."""
     rows, cols = cells.shape
-    seen = [1.0 if each == row else activity for each in range(rows)]
+    seen = [1.0 if each == row else np.broadcast_to(activity, rows)[each] for each in range(rows)]
     down = sum(bit * sum(seen[above] * cells[above, column] for above in range(k + 1)) for k in range(row, rows))
     along = sum(word * sum(cells[row, right] for right in range(k, cols)) for k in range(column + 1))
     return down + along
 
 
-@pytest.mark.parametrize("activity", [1.0, 0.5, 0.0])
+@pytest.mark.parametrize("activity", [1.0, 0.5, 0.0, [0.1, 0.9, 0.5, 0.0, 1.0]])
 def test_own_line_is_its_definition(activity):
     cells = random_cells(5, 4)
     found = factor.own_line(cells, bit_line_ohm=2.0, word_line_ohm=3.0, activity=activity)
@@ -61,7 +61,8 @@ def test_no_wires_change_nothing():
 
 
 @pytest.mark.parametrize(("given", "message"), [
-    ({"activity": 1.5}, "activity must be 0 or more and at most 1 and finite, not 1.5"),
+    ({"activity": 1.5}, "activity[0] is 1.5; must hold values from 0 to 1 (1 do not)"),
+    ({"activity": [1, 1]}, "activity has shape (2,), must be one number or (1,): one value per word line of the array"),
     ({"word_line_ohm": -1}, "word_line_ohm must be 0 or more and finite, not -1.0"),
     ({"conductances": [[-1.0]]}, "conductances[0, 0] is -1.0; must hold finite conductances of 0 siemens or more (1 do not)"),
 ])

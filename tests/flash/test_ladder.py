@@ -64,6 +64,16 @@ def test_nothing_driven_is_no_current():
     assert not ladder.currents(np.ones((9, 2)), np.zeros((4, 9)), read_volt=1.0, bit_line_ohm=1.0).any()
 
 
+def test_potentials_obey_kirchhoff():
+    """Cells carry potential times conductance; their sum is the bit line's current, and each segment drops the sum above it."""
+    cells, inputs = random_array(40, 3, vectors=1)
+    found = ladder.potentials(cells, inputs[0], bit_line_ohm=500.0)
+    carried = found * cells * inputs[0][:, None]
+    np.testing.assert_allclose(carried.sum(axis=0), ladder.currents(cells, inputs, read_volt=1.0, bit_line_ohm=500.0)[0], rtol=1e-13)
+    below = np.vstack([found[1:], np.ones(3)])
+    np.testing.assert_allclose(below - found, 500.0 * np.cumsum(carried, axis=0), rtol=1e-10, atol=1e-15)
+
+
 GOOD = {"conductances": np.ones((3, 2)), "inputs": np.ones((1, 3)), "read_volt": 0.1, "bit_line_ohm": 0.68}
 
 

@@ -35,6 +35,15 @@ def as_inputs(name: str, values: npt.ArrayLike, rows: int) -> Floats:
     return array
 
 
+def as_activity(values: npt.ArrayLike, rows: int) -> Floats:
+    """Return mean inputs 0..1 of all rows, (rows,), from one number or one for each."""
+    array = _floats("activity", values)
+    if array.shape not in ((), (1,), (rows,)):
+        raise FlashError(f"activity has shape {array.shape}, must be one number or ({rows},): one value per word line of the array")
+    _refuse("activity", np.atleast_1d(array), ~((np.atleast_1d(array) >= 0) & (np.atleast_1d(array) <= 1)), "values from 0 to 1")
+    return np.broadcast_to(array, (rows,))
+
+
 def number(name: str, value: float, *, low: float = 0.0, high: float = math.inf, above: bool = False) -> float:
     """Return a finite number within low..high as float; with `above`, `low` itself is refused."""
     try:

@@ -13,32 +13,32 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from rpa.flash.ir.checks import Floats, as_conductances, number, wire
+from rpa.flash.ir.checks import Floats, as_activity, as_conductances, wire
 
 
-def effective(conductances: npt.ArrayLike, *, bit_line_ohm: float, word_line_ohm: float = 0.0, activity: float = 1.0) -> Floats:
+def effective(conductances: npt.ArrayLike, *, bit_line_ohm: float, word_line_ohm: float = 0.0, activity: npt.ArrayLike = 1.0) -> Floats:
     """Conductances that an array without wires needs to give the same currents.
 
     conductances: (rows, cols) siemens; row 0 is the farthest from the sense amplifiers, column 0 the nearest to the word-line
     drivers. bit_line_ohm, word_line_ohm: of one segment, 0 or more; a gate-driven array has no current in its word lines, so
-    there word_line_ohm is 0. activity: 0..1, mean input of the other rows. Returns (rows, cols) siemens.
+    there word_line_ohm is 0. activity: 0..1, mean input of the other rows, one number or (rows,); in a drain-driven array it is 1
+    whatever the inputs are, since cells whose word line is held at 0 V load the lines as driven ones do. Returns (rows, cols) siemens.
     """
     cells = as_conductances("conductances", conductances)
     return cells / (1.0 + own_line(cells, bit_line_ohm=bit_line_ohm, word_line_ohm=word_line_ohm, activity=activity))
 
 
-def own_line(conductances: npt.ArrayLike, *, bit_line_ohm: float, word_line_ohm: float = 0.0, activity: float = 1.0) -> Floats:
+def own_line(conductances: npt.ArrayLike, *, bit_line_ohm: float, word_line_ohm: float = 0.0, activity: npt.ArrayLike = 1.0) -> Floats:
     """Relative drop f (rows, cols) of every cell from the cells on its own two lines; arguments as of :func:`effective`."""
     cells = as_conductances("conductances", conductances)
     bit, word = wire("bit_line_ohm", bit_line_ohm, cells), wire("word_line_ohm", word_line_ohm, cells)
-    share = number("activity", activity, high=1.0)
+    share = as_activity(activity, len(cells))[:, None]
     segments = np.arange(len(cells), 0, -1)[:, None]
-    behind = _from_end(np.cumsum(cells, axis=0), 0)
-    drop = bit * (share * behind + (1.0 - share) * segments * cells)
+    drop = bit * (_from_end(np.cumsum(share * cells, axis=0), 0) + (1.0 - share) * segments * cells)
     return drop + word * np.cumsum(_from_end(cells, 1), axis=1) if word else drop
 
 
-def mean_factor(conductances: npt.ArrayLike, *, bit_line_ohm: float, word_line_ohm: float = 0.0, activity: float = 1.0) -> Floats:
+def mean_factor(conductances: npt.ArrayLike, *, bit_line_ohm: float, word_line_ohm: float = 0.0, activity: npt.ArrayLike = 1.0) -> Floats:
     """Relative drop f (rows, cols) if every cell had the array's mean conductance: f_ij = mean(G)*(b_i*a*r_b + a_j*r_w).
 
     b_i = sum_{k>=i} k and a_j = sum_{k<=j} (cols - k + 1) count the cells behind each segment. For comparison: the form of CoMN
@@ -46,11 +46,10 @@ def mean_factor(conductances: npt.ArrayLike, *, bit_line_ohm: float, word_line_o
     """
     cells = as_conductances("conductances", conductances)
     bit, word = wire("bit_line_ohm", bit_line_ohm, cells), wire("word_line_ohm", word_line_ohm, cells)
-    share = number("activity", activity, high=1.0)
     rows, cols = cells.shape
-    behind_bit = _from_end(np.arange(1.0, rows + 1), 0)[:, None]
+    behind_bit = _from_end(np.cumsum(as_activity(activity, rows)), 0)[:, None]
     behind_word = np.cumsum(np.arange(cols, 0.0, -1))
-    return cells.mean() * (share * bit * behind_bit + word * behind_word)
+    return cells.mean() * (bit * behind_bit + word * behind_word)
 
 
 def _from_end(values: Floats, axis: int) -> Floats:

@@ -45,6 +45,22 @@ def admittances(conductances: Floats, inputs: Floats, ohm: float) -> Floats:
     return above / (1.0 + ohm * above)
 
 
+def potentials(conductances: npt.ArrayLike, inputs: npt.ArrayLike, *, bit_line_ohm: float) -> Floats:
+    """Potential of every node of the bit lines, as part of `read_volt`: what is left of it across each cell.
+
+    conductances: (rows, cols) siemens. inputs: (rows,), 0..1. Returns (rows, cols), 0..1.
+    """
+    cells = as_conductances("conductances", conductances)
+    driven = as_inputs("inputs", np.asarray(inputs)[None], len(cells))[0]
+    ohm = wire("bit_line_ohm", bit_line_ohm, cells)
+    passed = np.empty_like(cells)
+    above = np.zeros(cells.shape[1])
+    for row, each in enumerate(cells):
+        above = above / (1.0 + ohm * above) + driven[row] * each
+        passed[row] = 1.0 / (1.0 + ohm * above)
+    return np.cumprod(passed[::-1], axis=0)[::-1]
+
+
 @jit
 def _fill(conductances, inputs, ohm, volt, found):
     """:func:`admittances` without its division: Y = n/d, so a segment is d += r*n and a cell n += x*G*d. Rows that are not
