@@ -133,8 +133,9 @@ def tiles(weights: npt.NDArray[np.integer], *, cell_bits: int, rows: int, cols: 
     per_group, extra = lines_per_group(encoding, slices), int(encoding == Encoding.REFERENCE)
     groups = (cols // line - extra) // per_group
     if cell_bits * slices > WEIGHT_BITS_MAX or extra * slices > line or groups < 1:
-        raise FlashError(f"mapping: weights of {slices} digits of {cell_bits} bits ({encoding.name.lower()}) need {per_group + extra} lines of {line} bit "
-                         f"lines, at most {WEIGHT_BITS_MAX} bits and {line} digits; the macro has {cols // line} lines: use wider cells or narrower weights")
+        raise FlashError(f"mapping: weights of {slices} digits of {cell_bits} bits ({encoding.name.lower()}) need {per_group + extra} lines of "
+                         f"{line} bit lines, at most {WEIGHT_BITS_MAX} bits and {line} digits; the macro has {cols // line} lines: "
+                         f"use wider cells or narrower weights")
     made = Mapping(encoding=encoding, cell_bits=cell_bits, slices=slices, line=line, reference=offset, outputs=weights.shape[0],
                    inputs=weights.shape[1], tiles=())
     found = []
@@ -200,7 +201,7 @@ def _column_tiles(made: Mapping, weights: npt.NDArray[np.int64], present: npt.ND
     for start in range(outs[0] // made.line * made.line, outs[-1] + 1, width):
         outputs = slice(start, min(start + width, int(outs[-1]) + 1))
         if live[outputs].any():
-            cells = _cells(made, weights[outputs][:, cut].T, live[outputs].any(axis=0))
+            cells = _cells(made, weights[outputs][:, cut].T, np.logical_or.reduce(live[outputs]))
             found.append(Tile(cut=index, inputs=cut, outputs=outputs, cells=cells, lines=cells.shape[1] // made.line))
     return found
 

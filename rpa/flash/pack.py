@@ -38,7 +38,8 @@ def pack(sizes: Sequence[tuple[int, int]], *, rows: int, lines: int, macros: int
     places = []
     for index, (height, width) in enumerate(sizes):
         if height > rows or width > lines:
-            raise FlashError(f"tile {index} has {height} word lines and {width} lines, a macro has {rows} and {lines}; cut the layer into smaller tiles")
+            raise FlashError(f"tile {index} has {height} word lines and {width} lines, a macro has {rows} and {lines}; "
+                             f"cut the layer into smaller tiles")
         fitting = [shelf for shelf in shelves if width <= shelf.lines and shelf.rows_used + height <= rows]
         shelf = min(fitting, key=lambda one: one.lines) if fitting else _open(shelves, used, width, lines, macros, index, len(sizes))
         places.append(Position(shelf.macro, shelf.rows_used, shelf.line0))

@@ -75,16 +75,18 @@ def matrix(term: Term, bits: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np
     return weights.reshape(m, -1), present.reshape(m, -1)
 
 
-def vectors(x: npt.NDArray[np.integer], term: Term, bits: int, zero_point: int) -> npt.NDArray[np.int16]:
+def vectors(x: npt.NDArray[np.integer], term: Term, bits: int, zero_point: int) -> npt.NDArray[np.integer]:
     """What a term's word lines see of images x (N, H, W, C): (N, P, Q, R*S*words*E); border and filled-up words carry the zero point."""
-    m, r, s, c = term.weight.shape
+    r, s = term.weight.shape[1:3]
     top, left, bottom, right = term.pads
     fill = pixel_words(x.shape[3], bits) * (WORD_BITS // bits) - x.shape[3]
-    image = np.pad(x.astype(np.int16), ((0, 0), (top, bottom), (left, right), (0, fill)), constant_values=zero_point)
+    kind = np.int16 if bits < WORD_BITS else np.int32
+    image = np.pad(x.astype(kind), ((0, 0), (top, bottom), (left, right), (0, fill)), constant_values=zero_point)
     height = output_size(x.shape[1], r, term.stride[0], top, bottom, term.dilation[0])
     width = output_size(x.shape[2], s, term.stride[1], left, right, term.dilation[1])
-    result = np.empty((len(x), height, width, r, s, image.shape[3]), np.int16)
+    result = np.empty((len(x), height, width, r, s, image.shape[3]), kind)
     for i, j in product(range(r), range(s)):
         y, z = i * term.dilation[0], j * term.dilation[1]
-        result[:, :, :, i, j] = image[:, y:y + (height - 1) * term.stride[0] + 1:term.stride[0], z:z + (width - 1) * term.stride[1] + 1:term.stride[1]]
+        tap = image[:, y:y + (height - 1) * term.stride[0] + 1:term.stride[0], z:z + (width - 1) * term.stride[1] + 1:term.stride[1]]
+        result[:, :, :, i, j] = tap
     return result.reshape(len(x), height, width, -1)

@@ -6,7 +6,7 @@ the array drains, so it has no reference and is refused.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from rpa.net.integer import Concat, Feature, IntNet, Lookup, Mac, MaxPool, Node,
 ACC_BITS = 48
 CHUNK_BYTES = 32 << 20
 """`run_many` takes as many images at once as keep its largest feature below this."""
+Evaluator = Callable[[IntNet, Node, Mapping[str, np.ndarray]], np.ndarray]
+"""Computes the output (N, H, W, C) of a node from its inputs by name."""
 
 
 def run(net: IntNet, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -26,12 +28,16 @@ def run(net: IntNet, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     inputs: integers (H, W, C) for each name in `net.inputs`. NetError if one is missing or unknown, or has another type, shape or range.
     """
     batch = {name: np.asarray(values)[None] for name, values in inputs.items()}
-    features = _run_batch(net, _checked(net, batch), net.features)
+    features = _run_batch(net, _checked(net, batch), net.features, evaluate)
     return {name: values[0].astype(np.int64) for name, values in features.items()}
 
 
-def run_many(net: IntNet, inputs: Mapping[str, np.ndarray], *, wanted: Collection[str] | None = None) -> dict[str, np.ndarray]:
-    """`run` for many images: inputs (N, H, W, C); returns the features in `wanted` (the outputs unless told) as int64 (N, H, W, C)."""
+def run_many(net: IntNet, inputs: Mapping[str, np.ndarray], *, wanted: Collection[str] | None = None,
+             evaluator: Evaluator | None = None) -> dict[str, np.ndarray]:
+    """`run` for many images: inputs (N, H, W, C); returns the features in `wanted` (the outputs unless told) as int64 (N, H, W, C).
+
+    evaluator: what computes a node instead of :func:`evaluate`; images come in order, some at a time, each part through all nodes.
+    """
     names = tuple(net.outputs if wanted is None else wanted)
     unknown = [name for name in names if name not in net.features]
     if unknown:
@@ -41,7 +47,7 @@ def run_many(net: IntNet, inputs: Mapping[str, np.ndarray], *, wanted: Collectio
     step = max(1, CHUNK_BYTES // (8 * max(int(np.prod(feature.shape)) for feature in net.features.values())))
     results = {name: np.empty((count, *net.features[name].shape), np.int64) for name in names}
     for start in range(0, count, step):
-        part = _run_batch(net, {name: values[start:start + step] for name, values in batch.items()}, names)
+        part = _run_batch(net, {name: values[start:start + step] for name, values in batch.items()}, names, evaluator or evaluate)
         for name in names:
             results[name][start:start + step] = part[name]
     return results
@@ -62,12 +68,12 @@ def _checked(net: IntNet, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]
     return batch
 
 
-def _run_batch(net: IntNet, features: dict[str, np.ndarray], wanted: Collection[str]) -> dict[str, np.ndarray]:
+def _run_batch(net: IntNet, features: dict[str, np.ndarray], wanted: Collection[str], evaluator: Evaluator) -> dict[str, np.ndarray]:
     """The features in `wanted`; the others are dropped after their last use."""
     known = {name: values.astype(np.int32) for name, values in features.items()}
     last = {name: index for index, node in enumerate(net.nodes) for name in inputs_of(node)}
     for index, node in enumerate(net.nodes):
-        result = evaluate(net, node, {name: known[name] for name in inputs_of(node)})
+        result = evaluator(net, node, {name: known[name] for name in inputs_of(node)})
         known[node.output] = result.astype(np.int32)
         for name in set(inputs_of(node)):
             if last[name] == index and name not in wanted:
@@ -97,10 +103,11 @@ def evaluate(net: IntNet, node: Node, inputs: Mapping[str, np.ndarray]) -> np.nd
 
 def _mac(net: IntNet, node: Mac, inputs: Mapping[str, np.ndarray], output: Feature) -> np.ndarray:
     total = sum(convolve(inputs[term.input], term, net.features[term.input].zero_point) for term in node.terms)
-    return _requantized(node, total, output, bias=node.bias, pre=node.pre)
+    return requantized(node, total, output, bias=node.bias, pre=node.pre)
 
 
-def _requantized(node: Mac | Product, total, output: Feature, *, bias=0, pre: int = 0) -> np.ndarray:
+def requantized(node: Mac | Product, total, output: Feature, *, bias=0, pre: int = 0) -> np.ndarray:
+    """Sums (..., M) as the integers of `output`."""
     if node.rounding == "stochastic":
         raise NetError(f"`{node.name}`: rounding is stochastic, which depends on the array's order of work and has no reference")
     return requantize(total, node.multiplier, node.shift, output.zero_point, low=output.low, high=output.high, rounding=node.rounding,
@@ -132,4 +139,4 @@ def _lookup(net: IntNet, node: Lookup, x: np.ndarray) -> np.ndarray:
 
 def _product(net: IntNet, node: Product, inputs: Mapping[str, np.ndarray], output: Feature) -> np.ndarray:
     a, b = (inputs[name].astype(np.int64) - net.features[name].zero_point for name in node.inputs)
-    return _requantized(node, a * b, output)
+    return requantized(node, a * b, output)

@@ -14,7 +14,8 @@ from rpa.arch.macro import Twin, limits
 from rpa.flash.errors import FlashError
 from rpa.flash.mapping import Encoding, input_correction, tiles
 from rpa.flash.pack import pack
-from rpa.flash.passes import activation_bits, digits, passes
+from rpa.flash.passes import activation_bits
+from rpa.flash.patterns import Passes
 from rpa.flash.wordlines import boxes, matrix, vectors
 from rpa.net.convolve import convolve
 from rpa.net.integer import Term
@@ -32,11 +33,12 @@ def product_on_twin(weights, x, made, steps, *, cell_bits, dac_bits, rows, cols)
         twin = Twin(config)
         for row, cells in enumerate(tile.cells):
             twin.program(0, row, 0, cells)
-        driven = np.zeros((len(x) * len(steps), rows), np.uint8)
-        driven[:, :tile.rows] = digits(x[:, tile.inputs], steps).reshape(-1, tile.rows)
+        count = len(steps.shifts)
+        driven = np.zeros((len(x) * count, rows), np.uint8)
+        driven[:, :tile.rows] = steps.digits(x[:, tile.inputs]).reshape(-1, tile.rows)
         codes = twin.convert(0, driven, slice(0, tile.cells.shape[1]), 0, limits(bits, np.count_nonzero(driven, axis=1), 0))
-        numbers = made.combine(tile, codes).reshape(len(x), len(steps), -1)
-        total[:, tile.outputs] += np.einsum("vpo,p->vo", numbers, [step.weight for step in steps])
+        numbers = made.combine(tile, codes).reshape(len(x), count, -1)
+        total[:, tile.outputs] += np.einsum("vpo,p->vo", numbers, steps.weights)
     return total
 
 
@@ -60,7 +62,7 @@ def test_ideal_macros_multiply_exactly(data):
         assert -(-width // cell_bits) * (1 + (encoding == Encoding.DIFFERENTIAL)) + (encoding == Encoding.REFERENCE) > cols // line \
             or (encoding == Encoding.REFERENCE and -(-width // cell_bits) > line)
         return
-    steps = passes(abits, signed, dac_bits)
+    steps = Passes(abits, dac_bits, signed)
     got = product_on_twin(weights, x, made, steps, cell_bits=cell_bits, dac_bits=dac_bits, rows=rows, cols=cols)
     assert np.array_equal(got, x.astype(np.int64) @ weights.T.astype(np.int64))
     assert len(made.tiles) >= -(-inputs // rows)
@@ -122,12 +124,12 @@ def test_passes_cover_every_bit_once():
     for dac_bits in (1, 2, 3, 4):
         for abits in range(1, 17):
             for signed in (False, True):
-                steps = passes(abits, signed, dac_bits)
+                steps = Passes(abits, dac_bits, signed)
                 low, high = (-(1 << abits - 1), (1 << abits - 1) - 1) if signed else (0, (1 << abits) - 1)
                 values = np.unique(np.linspace(low, high, 77).astype(np.int64))
-                got = digits(values[:, None], steps)[:, :, 0].astype(np.int64) @ np.array([step.weight for step in steps])
+                got = steps.digits(values[:, None])[:, :, 0].astype(np.int64) @ steps.weights
                 assert np.array_equal(got, values)
-                assert len(steps) == (-(-(abits - 1) // dac_bits) + 1 if signed else -(-abits // dac_bits))
+                assert len(steps.shifts) == (-(-(abits - 1) // dac_bits) + 1 if signed else -(-abits // dac_bits))
 
 
 def test_activation_bits():

@@ -1,0 +1,211 @@
+"""Layers of an integer network placed on macros: which terms, which tiles, where."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+from isa.errors import did_you_mean
+from rpa.flash.counts import LayerCounts, TileCounts
+from rpa.flash.errors import FlashError
+from rpa.flash.mapping import Encoding, Tile, lines_per_group, tiles
+from rpa.flash.mapping import Mapping as Tiling
+from rpa.flash.pack import Position, pack
+from rpa.flash.passes import activation_bits
+from rpa.flash.patterns import Passes
+from rpa.flash.spec import MacroSpec
+from rpa.flash.wordlines import WORD_BITS, boxes, matrix, pixel_words
+from rpa.net.integer import IntNet, Mac, Term
+
+ALL = "all"
+Wanted = str | Collection[str] | Mapping[str, "Placement"]
+"""ALL, names of nodes, or a placement for each name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """How a node goes to macros."""
+
+    encoding: Encoding = Encoding.DIFFERENTIAL
+    log2_lsb: float | None = None
+    """One step of the code as a power of two of (digit 1 times cell code 1), `nv.range`; None: the finest with which no sum can clip. Whole numbers
+    are the machine's; others are for studies."""
+    weight_bits: int | None = None
+    """Width that the cells are made for; None: what the weights need."""
+    terms: tuple[int, ...] | None = None
+    """Indices of the terms that go to macros; None: those that join channels."""
+
+
+@dataclass(kw_only=True, eq=False)
+class PlacedTile:
+    """A tile in its macro."""
+
+    tile: Tile
+    place: Position
+    columns: slice
+    counts: TileCounts
+    row_charge: npt.NDArray[np.int64] = field(repr=False)
+    """(rows,) sum of a word line's cell codes."""
+    first: int = 0
+    """Number of its first operation among those of its macro for one image."""
+
+    @property
+    def rows(self) -> slice:
+        return slice(self.place.row0, self.place.row0 + self.tile.rows)
+
+
+@dataclass(kw_only=True, eq=False)
+class PlacedTerm:
+    """A term of a node on macros."""
+
+    index: int
+    term: Term
+    bits: int
+    """Container of its input."""
+    zero_point: int
+    passes: Passes
+    tiling: Tiling = field(repr=False)
+    tiles: list[PlacedTile]
+    positions: int
+    """Vectors of one image."""
+
+    @property
+    def operations(self) -> int:
+        """Operations of one tile for one image."""
+        return self.positions * self.passes.shifts.size
+
+
+@dataclass(kw_only=True, eq=False)
+class PlacedLayer:
+    """A node on macros."""
+
+    node: Mac
+    placement: Placement
+    terms: list[PlacedTerm]
+    log2_lsb: float
+    counts: LayerCounts
+
+    @property
+    def tiles(self) -> list[PlacedTile]:
+        return [tile for term in self.terms for tile in term.tiles]
+
+
+def place_layers(net: IntNet, placement: Wanted, spec: MacroSpec, *, line: int,
+                 macros: int | None) -> tuple[dict[str, PlacedLayer], npt.NDArray[np.int64]]:
+    """Layers by name in the network's order, and how many operations each macro does for one image.
+
+    line: columns of the machine's array. macros: how many there are; None: as many as needed. Raises FlashError for names that are no sum of products
+    of the net, and for layers that do not fit.
+    """
+    layers = {node.name: _layer(net, node, one, spec, line) for node, one in _placements(net, placement)}
+    return layers, _place(layers.values(), spec, line, macros)
+
+
+def _layer(net: IntNet, node: Mac, placement: Placement, spec: MacroSpec, line: int) -> PlacedLayer:
+    try:
+        terms = [_term(net, node, index, placement, spec, line) for index in _macro_terms(node, placement)]
+    except FlashError as error:
+        raise FlashError(f"`{node.name}`: {error}") from None
+    log2_lsb = placement.log2_lsb
+    if log2_lsb is None:
+        log2_lsb = max((_finest(tile.tile, spec) for term in terms for tile in term.tiles), default=0)
+    tiles_of = [tile.counts for term in terms for tile in term.tiles]
+    return PlacedLayer(node=node, placement=placement, terms=terms, log2_lsb=log2_lsb,
+                       counts=LayerCounts(name=node.name, spec=spec, log2_lsb=log2_lsb, tiles=tiles_of))
+
+
+def _term(net: IntNet, node: Mac, index: int, placement: Placement, spec: MacroSpec, line: int) -> PlacedTerm:
+    term = node.terms[index]
+    feature = net.features[term.input]
+    weights, present = matrix(term, feature.bits)
+    elements, words = WORD_BITS // feature.bits, pixel_words(feature.shape[2], feature.bits)
+    kernel = term.weight.shape[1], term.weight.shape[2]
+    parts = boxes(kernel, words, elements, spec.rows)
+    abits, signed = activation_bits(feature.low, feature.high)
+    passes = Passes(abits, spec.dac.bits, signed)
+    tiling = tiles(weights, cell_bits=spec.cell_bits, rows=spec.rows, cols=spec.cols, line=line, encoding=placement.encoding,
+                   weight_bits=placement.weight_bits, cuts=[part.inputs(kernel[1], words, elements) for part in parts], present=present)
+    height, width, _ = net.features[node.output].shape
+    return PlacedTerm(index=index, term=term, bits=feature.bits, zero_point=feature.zero_point, passes=passes, tiling=tiling,
+                      tiles=[_placed(tiling, tile, parts[tile.cut].count, passes.shifts.size) for tile in tiling.tiles], positions=height * width)
+
+
+def _place(layers: Iterable[PlacedLayer], spec: MacroSpec, line: int, macros: int | None) -> npt.NDArray[np.int64]:
+    """Give every tile its place and its operations' numbers; returns how many operations each macro does for one image."""
+    placed = [(term, tile) for layer in layers for term in layer.terms for tile in term.tiles]
+    places = pack([(tile.tile.rows, tile.tile.lines) for _, tile in placed], rows=spec.rows, lines=spec.cols // line, macros=macros)
+    per_image = np.zeros(macros or max((place.macro + 1 for place in places), default=1), np.int64)
+    for (term, tile), place in zip(placed, places, strict=True):
+        start = place.line0 * line
+        tile.place, tile.columns = place, slice(start, start + tile.tile.lines * line)
+        tile.first = int(per_image[place.macro])
+        per_image[place.macro] += term.operations
+    return per_image
+
+
+def _finest(tile: Tile, spec: MacroSpec) -> int:
+    """The smallest power of two with which no sum of an ideal tile clips."""
+    most = int(tile.cells.astype(np.int64).sum(axis=0).max()) * spec.dac.top
+    codes = (1 << spec.adc.code_bits) - 1
+    return next(log2 for log2 in range(32) if (most + ((1 << log2) >> 1)) >> log2 <= codes)
+
+
+def _placements(net: IntNet, placement: Wanted) -> list[tuple[Mac, Placement]]:
+    """The nodes that go to macros, in the network's order."""
+    macs = {node.name: node for node in net.nodes if isinstance(node, Mac)}
+    if isinstance(placement, str) and placement == ALL:
+        return [(node, Placement()) for node in macs.values() if any(map(joins_channels, node.terms))]
+    if not isinstance(placement, Mapping):
+        placement = dict.fromkeys([placement] if isinstance(placement, str) else placement, Placement())
+    for name in placement:
+        if name not in macs:
+            hint = did_you_mean(name, tuple(macs)) or f"there are {', '.join(macs)}"
+            raise FlashError(f"`{net.name}` has no sum of products called `{name}`; {hint}")
+    return [(node, placement[name]) for name, node in macs.items() if name in placement]
+
+
+def joins_channels(term: Term) -> bool:
+    """Whether an output of the term depends on several channels, or on the only one."""
+    return term.groups == 1 or term.weight.shape[3] > 1
+
+
+def _macro_terms(node: Mac, placement: Placement) -> tuple[int, ...]:
+    if placement.terms is not None:
+        for index in placement.terms:
+            if not 0 <= index < len(node.terms):
+                raise FlashError(f"term {index} does not exist, there are 0..{len(node.terms) - 1}")
+        return placement.terms
+    joining = tuple(index for index, term in enumerate(node.terms) if joins_channels(term))
+    return joining or tuple(range(len(node.terms)))
+
+
+def _placed(tiling: Tiling, tile: Tile, words: int, steps: int) -> PlacedTile:
+    """A tile with empty counts, not yet in a macro."""
+    reference_visits = tiling.slices if tiling.encoding == Encoding.REFERENCE else 0
+    visits = reference_visits + -(-tile.outs // tiling.line) * lines_per_group(tiling.encoding, tiling.slices)
+    counts = TileCounts(rows=tile.rows, outs=tile.outs, lines=tile.lines, bit_lines=tile.cells.shape[1], words=words, passes=steps,
+                        kernel_lines=visits, active=np.zeros(tile.rows + 1, np.int64))
+    return PlacedTile(tile=tile, place=Position(0, 0, 0), columns=slice(0, 0), counts=counts, row_charge=tile.cells.sum(axis=1, dtype=np.int64))
+
+
+def count_operations(tile: PlacedTile, passes: Passes, x: npt.NDArray[np.integer]) -> None:
+    """Add the operations that activations x (vectors, word lines of the tile) take to the tile's counts."""
+    counts = tile.counts
+    values = x & ((1 << passes.abits) - 1)
+    for shift, mask in zip(passes.shifts, passes.masks, strict=True):
+        active = np.count_nonzero(values & (int(mask) << int(shift)), axis=1)
+        counts.active += np.bincount(active, minlength=len(counts.active))
+    per_row = _digit_sums(passes)[values].sum(axis=0, dtype=np.int64)
+    counts.vectors += len(x)
+    counts.digit_sum += int(per_row.sum())
+    counts.charge += int(per_row @ tile.row_charge)
+
+
+@cache
+def _digit_sums(passes: Passes) -> npt.NDArray[np.uint8]:
+    """Sum of the digits of every activation, by its low bits."""
+    return passes.digits(np.arange(1 << passes.abits)[:, None]).sum(axis=(1, 2), dtype=np.uint8)
