@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 
 from isa.table import ACC_INDEX_COUNT, CONTEXT_FIELDS, DESTS, DIMS, PARAM_WORDS, PE_CONDS, PE_DESTS, PE_OPS, PE_ROUTES, PE_SOURCES, ROUNDINGS, WIDTHS
 from rpa.arch.config import ArrayConfig
+from rpa.verify.placing import Command, place
+from rpa.verify.random_nv import NvCommands
 
 DEST_CODE = {row.name: row.code for row in DESTS}
 ROUND_CODE = {row.name: row.code for row in ROUNDINGS}
@@ -17,22 +18,8 @@ ALL_LANES = 63
 ADDRESS_SPACE = 1 << 16
 MAC_SHARE, MACL_SHARE = 0.38, 0.1
 """Shares of contexts that multiply and accumulate."""
-FILLED, NEAR = 64, 24
-"""Words of every bank that hold data from the start; words from the lowest possible base within which most bases lie."""
-
-
-@dataclass(frozen=True)
-class Command:
-    """An engine command with the registers it needs; every register not named is at its reset value."""
-
-    engine: str
-    name: str
-    operands: Mapping[str, int] = field(default_factory=dict)
-    registers: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def bank(self) -> int | None:
-        return self.operands.get("bank")
+FILLED = 64
+"""Words of every bank that hold data from the start."""
 
 
 @dataclass(frozen=True)
@@ -49,15 +36,6 @@ class MemoryMap:
 
 def pow2s(limit: int) -> list[int]:
     return [1 << k for k in range(limit.bit_length()) if 1 << k <= limit]
-
-
-def place(rng: Random, low: int, high: int, limit: int, align: int) -> int | None:
-    """Return an aligned base so that base+low .. base+high lie in 0..limit-1: low, at an edge or anywhere; None if there is none."""
-    first, last = math.ceil(-low / align), (limit - 1 - high) // align
-    if first > last:
-        return None
-    near = min(last, first + NEAR // align)
-    return align * rng.choice((*(rng.randint(first, near) for _ in range(9)), rng.choice((first, last)), last, rng.randint(first, last)))
 
 
 def plain_product(rng: Random) -> int:
@@ -92,16 +70,20 @@ class Commands:
     def __init__(self, rng: Random, config: ArrayConfig) -> None:
         self.rng, self.config = rng, config
         self.map = MemoryMap(config.p_entries // 2)
+        self.nv = NvCommands(rng, config) if config.nv_engine else None
+        self.banks = {"a": (config.rows, config.a_depth), "w": (config.cols, config.w_depth)}
+        if config.nv_engine:
+            self.banks["x"] = (1, config.x_depth)
 
     # -- LD --------------------------------------------------------------------------------------------------------
 
     def ld(self) -> Command:
-        """A load into A or W banks from memory, a constant or the O banks, or of parameters into P banks."""
+        """A load into A, W or X banks from memory, a constant or the O banks, or of parameters into P banks."""
         rng = self.rng
         if rng.random() < 0.12:
             return self.ld_params()
         for _ in range(50):
-            command = self._try_ld(rng.choice(("a", "w")), rng.choices(("mem", "fill", "o"), (6, 1, 3))[0])
+            command = self._try_ld(rng.choice((*self.banks,)), rng.choices(("mem", "fill", "o"), (6, 1, 3))[0])
             if command is not None:
                 return command
         return self.ld_plain("a")
@@ -114,7 +96,7 @@ class Commands:
 
     def ld_operands(self, dest: str) -> Command:
         """Fill the start of every bank from memory, each with data of its own."""
-        banks, unit = self.config.rows if dest == "a" else self.config.cols, self.config.bus_words
+        banks, unit = self.banks[dest][0], self.config.bus_words
         addr = self.map.data + 2 * unit * self.rng.randint(0, 500)
         return Command("ld", "ld", {"dest": DEST_CODE[dest], "source": 0}, {
             "ld.addr": addr, "ld.rows": banks, "ld.units": FILLED // unit, "ld.unit": unit, "ld.sstride": 2 * FILLED, "ld.sstep": 2 * unit,
@@ -137,7 +119,7 @@ class Commands:
 
     def _try_ld(self, dest: str, source: str) -> Command | None:
         rng, config = self.rng, self.config
-        banks, depth = (config.rows, config.a_depth) if dest == "a" else (config.cols, config.w_depth)
+        banks, depth = self.banks[dest]
         pack = rng.choice(WIDTHS)
         units_of = [u for u in pow2s(min(config.bus_words, config.cols) if source == "o" else config.bus_words) if u * pack >= 16]
         if not units_of:
@@ -264,10 +246,12 @@ class Commands:
     # -- DR, ST ----------------------------------------------------------------------------------------------------
 
     def drain(self, bank: int | None = None) -> Command:
-        """A drain with any rounding, lanes, width, or raw."""
+        """A drain with any rounding, lanes, width, or raw; of PEs or, where the machine has them, of the NV accumulators."""
         rng, config = self.rng, self.config
         row0, acc0 = rng.randrange(config.rows), rng.choice((0, 0, rng.randrange(ACC_INDEX_COUNT)))
-        rows, accs = rng.randint(1, config.rows - row0), rng.randint(1, min(6, ACC_INDEX_COUNT - acc0))
+        nv = int(self.nv is not None and rng.random() < 0.35)
+        row0 = 0 if nv else row0
+        rows, accs = 1 if nv else rng.randint(1, config.rows - row0), rng.randint(1, min(6, ACC_INDEX_COUNT - acc0))
         lanes, bits, raw = rng.choice((1, 1, 2, 4, 8)), rng.choice(WIDTHS), int(rng.random() < 0.2)
         words = accs * 2 if raw else math.ceil(accs * lanes * bits / 16)
         pitch = rng.choice((words, words, 0, -words, rng.randint(-8, 8)))
@@ -277,7 +261,7 @@ class Commands:
             base %= 40
         low, high = sorted((rng.randint(-(1 << 16), (1 << 16) - 1), rng.randint(-(1 << 16), (1 << 16) - 1)))
         regs = {"dr.row0": row0, "dr.rows": rows, "dr.acc0": acc0, "dr.accs": accs, "dr.lanes": lanes, "dr.base": base, "dr.pitch": pitch,
-                "dr.bits": bits, "dr.raw": raw, "dr.pre": rng.choice((0, 0, 1, 4, 10, 14, 18, rng.randrange(32))),
+                "dr.bits": bits, "dr.raw": raw, "dr.nv": nv, "dr.pre": rng.choice((0, 0, 1, 4, 10, 14, 18, rng.randrange(32))),
                 "dr.zp": rng.choice((0, 0, 3, -128, rng.randint(-(1 << 16), (1 << 16) - 1))),
                 "dr.round": rng.choice((*ROUND_CODE.values(), ROUND_CODE["half_even"]))}
         if rng.random() < 0.5:

@@ -14,13 +14,17 @@ from isa.program import Program
 from isa.table import COUNTERS, ENGINES, LOOP_DEPTH, PARAM_WORDS
 from rpa.arch.config import ArrayConfig
 from rpa.verify.lines import Label, Line, Op, op, to_program
+from rpa.verify.placing import Command, every_engine
 from rpa.verify.random_commands import Commands, MemoryMap, context_word, plain_product
 from rpa.verify.random_faults import CAUSES, fault_lines, wild_lines
+from rpa.verify.random_nv import NvCommands
 from rpa.verify.random_sections import Sections
 
-EX = next(engine.code for engine in ENGINES if engine.name == "ex")
+EX, NV = (next(engine.code for engine in ENGINES if engine.name == name) for name in ("ex", "nv"))
 LINK, COUNT_REGISTERS = 14, (13, 12)
 EPILOGUE_LINES = 8
+ROWS_PROGRAMMED = (2, 4, 8)
+"""Word lines of a macro that hold weights from the start."""
 GENERAL = range(1, 12)
 """Registers that random arithmetic reads and writes."""
 EXTREMES = (0x0000, 0xFFFF, 0x8000, 0x7FFF, 0x0001, 0x8080, 0x7F7F, 0x8888, 0x7777, 0xAAAA, 0x5555)
@@ -153,13 +157,23 @@ class _Generator:
         lines += [*self.sections.settle(products[0], commands), *(line for command in products for line in self.sections.emit(command))]
         for slot in range(rng.randint(0, 1), rng.choice((2, 4, self.config.ctx_slots))):
             lines += self.sections.context(slot, context_word(rng))
-        everything = (1 << len(ENGINES)) - 1
-        lines.append(op("fence", engines=everything if rng.random() < 0.8 else 1 << EX))  # a drain may not meet the last products
+        if self.commands.nv is not None:
+            lines += self.macros(self.commands.nv)
+        lines.append(op("fence", engines=every_engine(self.config) if rng.random() < 0.8 else 1 << EX | 1 << NV & every_engine(self.config)))
         return lines
+
+    def macros(self, nv: NvCommands) -> list[Line]:
+        """Words in the X bank, cells in some macros, and products in every NV accumulator."""
+        load = self.commands.ld_operands("x")
+        commands: list[Command] = [nv.nvprog_all(macro, self.rng.choice(ROWS_PROGRAMMED)) for macro in range(self.config.nv_macros)
+                                   if macro == 0 or self.rng.random() < 0.4]
+        commands += [nv.nvmac_all(0), nv.nvmac_all(1)]
+        lines = [*self.sections.emit(load), *self.sections.settle(commands[0], [load])]
+        return lines + [line for command in commands for line in self.sections.emit(command)]
 
     def epilogue(self) -> list[Line]:
         """Read some counters and halt; what stands behind is never executed."""
-        lines: list[Line] = [op("fence", engines=(1 << len(ENGINES)) - 1)] if self.rng.random() < 0.5 else []
+        lines: list[Line] = [op("fence", engines=every_engine(self.config))] if self.rng.random() < 0.5 else []
         return [*lines, *(self.read_counter() for _ in range(self.rng.randint(0, 4))), op("halt"), *self.arithmetic(2)]
 
     def block(self, depth: int) -> list[Line]:

@@ -8,18 +8,20 @@ from random import Random
 from isa.table import ENGINES, REGISTERS, TOKEN_MAX
 from rpa.arch.config import ArrayConfig
 from rpa.verify.lines import Line, Op, load_word, op
-from rpa.verify.random_commands import Command, Commands, context_word
+from rpa.verify.placing import Command, engines_of, every_engine
+from rpa.verify.random_commands import Commands, context_word
 
 ENGINE = {row.name: row.code for row in ENGINES}
 REGISTER = {row.name: row for row in REGISTERS}
 SCRATCH = 15
-ALL = (1 << len(ENGINES)) - 1
 WORD_FIELD_BITS = 16
 KINDS, SHARES = ("ld", "run", "drain", "st", "ctxld", "seed"), (1, 3, 3, 1, 1, 0.5)
 """Kinds of commands and how common they are; programs vary by up to four times."""
+NV_KINDS, NV_SHARES = ("nvmac", "nvprog"), (2.5, 0.5)
+"""The same, of machines with NOR-flash macros."""
 CAREFUL = 0.6
 """Programs in which no two engines work on the same banks at a time; the fast emulator carries these out without stepping."""
-SHARED = {("ld", "run"), ("ld", "drain"), ("ld", "st"), ("drain", "st"), ("drain", "ld")}
+SHARED = {("ld", "run"), ("ld", "drain"), ("ld", "st"), ("drain", "st"), ("drain", "ld"), ("ld", "nvmac"), ("ld", "nvprog")}
 """Pairs of commands that may touch the same bank or memory words, either way round."""
 MASKS = ("ex.rmask", "ex.cmask")
 """Registers of `ctxld`, which is not preceded by a `reset`."""
@@ -43,13 +45,26 @@ def legal_value(rng: Random, row, config: ArrayConfig) -> int:
     return min(max(value, low), high)
 
 
+def _drained(commands: list[Command]) -> list[str]:
+    """Engines whose accumulators are drained."""
+    return sorted({command.accumulators or "" for command in commands if command.name == "drain"})
+
+
+def _meet(earlier: Command, later: Command) -> bool:
+    """True if one writes accumulators and the other drains such."""
+    drains = (earlier.name == "drain") + (later.name == "drain")
+    return drains == 1 and earlier.accumulators == later.accumulators
+
+
 class Sections:
     """Writes sections; ``filler(n)`` gives n harmless core instructions."""
 
     def __init__(self, rng: Random, config: ArrayConfig, commands: Commands, filler: Callable[[int], list[Line]]) -> None:
         self.rng, self.config, self.commands, self.filler = rng, config, commands, filler
         self.careful = rng.random() < CAREFUL
-        self.weights = [share * rng.choice((1, 2, 4)) for share in SHARES]
+        self.kinds, shares = [*KINDS, *(NV_KINDS if config.nv_engine else ())], [*SHARES, *(NV_SHARES if config.nv_engine else ())]
+        self.weights = [share * rng.choice((1, 2, 4)) for share in shares]
+        self.engines, self.everything = engines_of(config), every_engine(config)
 
     def section(self) -> list[Line]:
         """One to six commands, those that share an accumulator bank wait for each other; or an exchange of tokens."""
@@ -65,7 +80,7 @@ class Sections:
             if rng.random() < 0.3:
                 lines += self.filler(rng.randint(1, 5))
             if rng.random() < 0.06:
-                lines.append(op("fence", engines=rng.randint(0, ALL)))
+                lines.append(op("fence", engines=rng.randint(0, self.everything)))
         return lines + self._end(commands)
 
     def settle(self, command: Command, before: list[Command]) -> list[Line]:
@@ -76,30 +91,28 @@ class Sections:
         return [op("fence", engines=sum(1 << ENGINE[engine] for engine in engines))] if engines else []
 
     def _begin(self, commands: list[Command]) -> list[Line]:
-        """Keep earlier sections away in a careful program; otherwise, nearly always, a `run` from the banks that are drained here."""
+        """Keep earlier sections away in a careful program; otherwise, nearly always, what writes the banks that are drained here."""
         if self.careful:
-            return [op("fence", engines=ALL)]
-        if not any(command.name == "drain" for command in commands) or self.rng.random() < 0.04:
+            return [op("fence", engines=self.everything)]
+        if self.rng.random() < 0.04:
             return []
-        return self._one_after_the_other("ex", "dr")
+        return [line for engine in _drained(commands) for line in self._one_after_the_other(engine, "dr")]
 
     def _one_after_the_other(self, first: str, second: str) -> list[Line]:
         """What stands behind this in the queue of ``second`` starts after what stands before it in the queue of ``first``."""
         if self.rng.random() < 0.5:
-            return [op("fence", engines=1 << ENGINE[first] | self.rng.randint(0, ALL))]
+            return [op("fence", engines=1 << ENGINE[first] | self.rng.randint(0, self.everything))]
         return [op("sync", engine=ENGINE[first], signal=1 << ENGINE[second], wait=0),
                 op("sync", engine=ENGINE[second], wait=1 << ENGINE[first], signal=0)]
 
     def _end(self, commands: list[Command]) -> list[Line]:
-        """Keep a later `run` (perhaps of the next iteration) away from the banks that are drained here."""
-        if not any(command.name == "drain" for command in commands):
-            return []
-        return self._one_after_the_other("dr", "ex")
+        """Keep a later `run` or `nvmac` (perhaps of the next iteration) away from the banks that are drained here."""
+        return [line for engine in _drained(commands) for line in self._one_after_the_other("dr", engine)]
 
     def _exchange(self) -> list[Line]:
         """One engine gives tokens to some, which take them sooner or later; all are taken in the end."""
         rng = self.rng
-        giver, takers = rng.choice(ENGINES), rng.sample(ENGINES, rng.randint(1, len(ENGINES)))
+        giver, takers = rng.choice(self.engines), rng.sample(self.engines, rng.randint(1, len(self.engines)))
         lines: list[Line] = []
         waiting: list[Line] = []
         keep = rng.choice((0.0, 0.4, 0.8, 1.0))  # 1: up to TOKEN_MAX at a time
@@ -113,16 +126,16 @@ class Sections:
 
     def _command(self) -> Command:
         rng = self.rng
-        kind = rng.choices((*KINDS, "sync"), (*self.weights, 0.5))[0]
+        kind = rng.choices((*self.kinds, "sync"), (*self.weights, 0.5))[0]
         if kind == "ctxld":
             masks = {"ex.rmask": rng.choice((-1, rng.randint(-(1 << 31), (1 << 31) - 1))), "ex.cmask": rng.choice((-1, rng.randrange(1 << 8)))}
             return Command("ex", "ctxld", {"slot": rng.randrange(self.config.ctx_slots)}, masks)
         if kind == "seed":
             return Command("dr", "seed")
         if kind == "sync":
-            engine = rng.choice(ENGINES)
+            engine = rng.choice(self.engines)
             return Command(engine.name, "sync", {"engine": engine.code})
-        return getattr(self.commands, kind)() or self.commands.run()
+        return getattr(self.commands.nv if kind in NV_KINDS else self.commands, kind)() or self.commands.run()
 
     def _tokens(self, commands: list[Command]) -> tuple[list[int], list[int]]:
         """Return wait and signal masks: an edge i -> j only for i < j, so program order is a schedule that works."""
@@ -139,7 +152,7 @@ class Sections:
 
         for j, later in enumerate(commands):
             for i in reversed(range(j)):
-                if {commands[i].name, later.name} == {"run", "drain"} and rng.random() < 0.98 and tie(i, j):
+                if _meet(commands[i], later) and rng.random() < 0.98 and tie(i, j):
                     break
         for _ in range(rng.randint(0, 4)):
             if len(commands) > 1:

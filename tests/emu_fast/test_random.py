@@ -11,18 +11,23 @@ from random import Random
 
 import pytest
 
-from isa.table import ENGINES
+from isa.table import COUNTERS
 from rpa.arch.config import ArrayConfig
-from rpa.emu import fast
+from rpa.emu import fast, step
 from rpa.verify.lines import Op, op
+from rpa.verify.placing import every_engine
 from rpa.verify.random_programs import RandomProgram, random_program
 from tests.emu_fast.same import same
 
 SEEDS = range(80)
+TINY, SMALL = ArrayConfig.preset("tiny"), ArrayConfig.preset("small")
+ODD = {"no macros": replace(TINY, nv_macros=0),
+       "one column": replace(TINY, cols=1, bus_words=1, acc_bits=32, nv_rows=9, nv_cols=12, nv_adc_share=1, nv_dac_bits=3, nv_cell_bits=1),
+       "coarse converters": replace(SMALL, cols=16, acc_bits=40, nv_macros=1, nv_cols=64, nv_cell_bits=3, nv_dac_bits=4, nv_adc_bits=2)}
 FEWEST_BY_EVENTS = 0.6
 """Share of programs with a fence before every command that the event loop must do itself; the others fault."""
-COMMANDS = ("ld", "run", "drain", "st")
-EVERY_ENGINE = (1 << len(ENGINES)) - 1
+INDEX = {counter.name: counter.index for counter in COUNTERS}
+COMMANDS = ("ld", "run", "drain", "st", "nvmac", "nvprog")
 
 
 def fenced(case: RandomProgram, share: float) -> RandomProgram:
@@ -30,7 +35,7 @@ def fenced(case: RandomProgram, share: float) -> RandomProgram:
     rng, lines = Random(case.seed), []
     for line in case.lines:
         if isinstance(line, Op) and line.name in COMMANDS and rng.random() < share:
-            lines.append(op("fence", engines=EVERY_ENGINE))
+            lines.append(op("fence", engines=every_engine(case.config)))
         lines.append(line)
     return replace(case, lines=tuple(lines))
 
@@ -41,6 +46,20 @@ def fenced(case: RandomProgram, share: float) -> RandomProgram:
 def test_random_program(seed: int, preset: str, share: float) -> None:
     case = fenced(random_program(seed, ArrayConfig.preset(preset)), share)
     same(case.program, case.memory, max_cycles=case.max_cycles)
+
+
+@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("seed", range(30))
+def test_random_program_on_odd_machines(seed: int, name: str) -> None:
+    case = fenced(random_program(seed, ODD[name]), 0.5)
+    same(case.program, case.memory, max_cycles=case.max_cycles)
+
+
+def test_many_random_programs_use_macros() -> None:
+    counters = [step.run(case.program, case.memory, max_cycles=case.max_cycles).counters
+                for case in (random_program(seed, SMALL) for seed in range(20))]
+    for name in ("nv_operations", "nv_conversions", "nv_skipped", "nv_programmed", "x_writes"):
+        assert sum(int(values[INDEX[name]] > 0) for values in counters) > 10, name
 
 
 def test_many_random_programs_need_no_stepping() -> None:
