@@ -34,8 +34,8 @@ __all__ = ["ALL", "FlashNet", "Placement", "joins_channels", "with_ideal_convert
 
 DIGIT_BYTES = 64 << 20
 """Images are taken so many at once that digits and codes of a tile stay below this, unless one image alone does not."""
-Observer = Callable[[str, PlacedTile, npt.NDArray[np.uint8]], None]
-"""Called with a layer's name, a tile and the digits (operations, word lines of the tile) that drive it, before the operations."""
+Observer = Callable[[PlacedLayer, PlacedTerm, PlacedTile, npt.NDArray[np.integer]], None]
+"""Called before operations, with the activations (vectors, word lines of the tile)."""
 
 
 class FlashNet:
@@ -140,7 +140,7 @@ class FlashNet:
         """Codes (vectors, bit lines of the tile) added up over passes, for x (vectors, word lines of the tile) from image number `image` on."""
         count_operations(tile, term.passes, x)
         if self.observer is not None:
-            self.observer(layer.node.name, tile, term.passes.digits(x).reshape(-1, x.shape[1]))
+            self.observer(layer, term, tile, x)
         macro = tile.place.macro
         if isinstance(self.chip, Chip):
             vector = np.arange(len(x))

@@ -139,8 +139,8 @@ def test_charge_is_the_sum_of_all_sums():
     flash = FlashNet(net, {"to_a": Placement(log2_lsb=0)}, replace(LOSSLESS, dac=Dac(bits=2)))
     seen = []
 
-    def observe(name, tile, digits):
-        seen.append(int((digits.astype(np.int64) @ tile.tile.cells).sum()))
+    def observe(layer, term, tile, x):
+        seen.append(int((term.passes.digits(x).astype(np.int64) @ tile.tile.cells).sum()))
 
     flash.observer = observe
     flash.run_many(images_of(build, 2))
