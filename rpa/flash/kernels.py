@@ -8,6 +8,7 @@ operations around a change of traps, and everything where numba is not installed
 from __future__ import annotations
 
 from dataclasses import dataclass
+from threading import Lock
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -53,6 +54,7 @@ class _Rounding:
     converters: Ints
 
 
+_LOCK = Lock()
 _KEPT: WeakKeyDictionary[Chip, dict[tuple[int, int, int, int, int], _Tables]] = WeakKeyDictionary()
 
 
@@ -150,10 +152,12 @@ def _by_table(chip: Chip, macro: int, static: Static, block: int, x: npt.NDArray
 
 def _tables(chip: Chip, macro: int, static: Static, block: int, row0: int, rows: int, lines: range) -> _Tables:
     """Tables of some rows and lines, kept until the macro changes."""
-    kept = _KEPT.setdefault(chip, {})
     place, version = (macro, row0, rows, lines.start, lines.stop), (chip.versions[macro], block)
-    if place in kept and kept[place].version == version:
-        return kept[place]
+    with _LOCK:
+        kept = _KEPT.setdefault(chip, {})
+        found = kept.get(place)
+    if found is not None and found.version == version:
+        return found
     bits, in_group = chip.spec.dac.bits, rows_in_group(chip.spec.dac.bits)
     shape = -(-rows // in_group), 1 << bits * in_group, len(lines)
     made = []
@@ -162,11 +166,13 @@ def _tables(chip: Chip, macro: int, static: Static, block: int, row0: int, rows:
         if levels is not None:
             fill_table(np.ascontiguousarray(levels[:, row0:row0 + rows, lines.start:lines.stop]), bits, in_group, table)
         made.append(table)
-    kept.pop(place, None)
-    while kept and sum(each.sums.nbytes + each.variance.nbytes for each in kept.values()) > KEPT_BYTES:
-        kept.pop(next(iter(kept)))
-    kept[place] = _Tables(version, *made)
-    return kept[place]
+    tables = _Tables(version, *made)
+    with _LOCK:
+        kept.pop(place, None)
+        while kept and sum(each.sums.nbytes + each.variance.nbytes for each in kept.values()) > KEPT_BYTES:
+            kept.pop(next(iter(kept)))
+        kept[place] = tables
+    return tables
 
 
 def _rounding(chip: Chip, macro: int, lines: range, log2_lsb: float) -> _Rounding:
