@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from isa.errors import RpaError
-from rpa.cli import asm, compile, cosim, doctor, manual, measure, run, verilog, widths
+from rpa.cli import asm, compile, cosim, doctor, flash, manual, measure, run, verilog, widths
 from rpa.cli.errors import explain_import
 
 app = typer.Typer(name="rpa", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown", add_completion=False,
@@ -23,6 +23,7 @@ app.command("measure")(measure.measure)
 app.command("widths")(widths.choose_widths)
 app.command("verilog")(verilog.verilog)
 app.add_typer(manual.app, name="isa")
+app.add_typer(flash.app, name="flash")
 app.command("doctor")(doctor.doctor)
 
 

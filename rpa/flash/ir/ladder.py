@@ -39,7 +39,7 @@ def currents(conductances: npt.ArrayLike, inputs: npt.ArrayLike, *, read_volt: f
 
 def admittances(conductances: Floats, inputs: Floats, ohm: float) -> Floats:
     """The recursion as it stands above, in NumPy: (vectors, cols) siemens from (rows, cols) and (vectors, rows)."""
-    above = np.zeros((len(inputs), conductances.shape[1]))
+    above: Floats = np.zeros((len(inputs), conductances.shape[1]))
     for row, cells in enumerate(conductances):
         above = above / (1.0 + ohm * above) + inputs[:, row, None] * cells
     return above / (1.0 + ohm * above)
@@ -58,7 +58,7 @@ def potentials(conductances: npt.ArrayLike, inputs: npt.ArrayLike, *, bit_line_o
     for row, each in enumerate(cells):
         above = above / (1.0 + ohm * above) + driven[row] * each
         passed[row] = 1.0 / (1.0 + ohm * above)
-    return np.cumprod(passed[::-1], axis=0)[::-1]
+    return np.cumprod(passed[::-1], axis=0, dtype=np.float64)[::-1]
 
 
 @jit

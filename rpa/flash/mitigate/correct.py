@@ -132,8 +132,9 @@ class _Job:
                 break
         else:
             if settle:
-                raise FlashError(f"the wires take too much for a correction: cells still change by "
-                                 f"{np.abs(cells - before).max() / self.limit:.1e} of the largest after {sweeps} sweeps; shorten the lines or lower `limit`")
+                change = np.abs(cells - before).max() / self.limit
+                raise FlashError(f"the wires take too much for a correction: cells still change by {change:.1e} of the largest after {sweeps} "
+                                 "sweeps; shorten the lines or lower `limit`")
         return Correction(cells=cells, gain=1.0 / scale, offset=self._offset(cells, raised(cells), scale))
 
     def _offset(self, cells: Floats, raised: Floats, scale: float) -> Floats:

@@ -1,0 +1,10 @@
+"""`rpa flash`: the NOR-flash macro; each command in a file of its own."""
+
+from __future__ import annotations
+
+import typer
+
+from rpa.cli import flash_netlist
+
+app = typer.Typer(no_args_is_help=True, help="The analog NOR-flash macro: circuits and studies.", rich_markup_mode="markdown")
+app.command("netlist")(flash_netlist.netlist)
