@@ -72,9 +72,10 @@ def wired(spec: MacroSpec, currents: Floats) -> Floats:
         return currents
     wires = spec.wires
     conductances = currents / wires.read_volt
-    word = wires.word_line_ohm if wires.drive == "drain" else 0.0
+    # Resistors whose word line is held at 0 V load the bit lines as driven ones do.
+    word, activity = (wires.word_line_ohm, 1.0) if wires.drive == "drain" else (0.0, wires.activity)
     if spec.errors.ir_drop == "factor":
-        seen = factor.effective(conductances, bit_line_ohm=wires.bit_line_ohm, word_line_ohm=word, activity=wires.activity)
+        seen = factor.effective(conductances, bit_line_ohm=wires.bit_line_ohm, word_line_ohm=word, activity=activity)
     else:
         seen = transfer.matrix(conductances, bit_line_ohm=wires.bit_line_ohm, word_line_ohm=word).T
     return seen * wires.read_volt
