@@ -14,6 +14,7 @@ import pytest
 import rpa
 from isa import assemble
 from isa.table import COUNTERS
+from rpa.arch.macro import Twin
 from rpa.runner import BACKENDS, UNITS
 from tests.run.programs import TINY, gemm, gemm_expected, gemm_inputs
 
@@ -176,3 +177,42 @@ def test_the_rtl_gives_the_same_result() -> None:
     rtl, fast = rpa.run(program, inputs, "rtl", log=True), rpa.run(program, inputs, "fast", log=True)
     assert np.array_equal(rtl.outputs["out"], gemm_expected(inputs))
     assert (rtl.figures(), rtl.log) == (fast.figures(), fast.log)
+
+
+CELL = """
+.input x shape(4) bits 4 unsigned
+.output y shape(2, COLS)
+set ld.addr, x
+ld x, mem signal(nv)
+set nv.rows, 4
+set nv.ebits, 4
+set nv.abits, 4
+set nv.asigned, 0
+nvmac 0 wait(ld) signal(dr)
+set dr.nv, 1
+set dr.raw, 1
+drain 0 wait(nv) signal(st)
+set st.addr, y
+set st.xs, 2
+set st.ws, COLS
+set st.xstride, 2*COLS
+set st.wstride, 2
+st wait(dr)
+halt
+"""
+
+
+@pytest.mark.parametrize("backend", ["fast", "step"])
+def test_given_macros_keep_their_cells(backend: str) -> None:
+    chip = Twin(TINY)
+    chip.cells[0, :4, 1] = 1, 2, 3, 1
+    program = assemble(CELL, TINY)
+    result = rpa.run(program, {"x": np.array([3, 0, 2, 1])}, backend, macro=chip)
+    assert result.outputs["y"].tolist() == [[0, 3 * 1 + 2 * 3 + 1 * 1], [0, 0]]
+    assert rpa.run(program, {"x": np.array([3, 0, 2, 1])}, backend).outputs["y"].tolist() == [[0, 0], [0, 0]]
+    assert chip.cells.sum() == 7
+
+
+def test_the_verilog_has_the_exact_macros_only() -> None:
+    with pytest.raises(rpa.BackendError, match="backend `rtl` has the exact macros only; leave `macro` out, or use `fast` or `step`"):
+        rpa.run(gemm(), {}, "rtl", macro=Twin(TINY))
