@@ -9,6 +9,7 @@ from math import prod
 from isa.table import DIMS
 from rpa.arch.config import ArrayConfig
 from rpa.compile.commands import Command
+from rpa.compile.macro_time import nv_counts
 from rpa.compile.timing import visits
 
 Counts = Counter[str]
@@ -34,6 +35,8 @@ def _counts(text: str, registers: tuple[tuple[str, int], ...], config: ArrayConf
         return _drain(command, config)
     if kind == "st":
         return _store(command, config)
+    if kind in ("nvmac", "nvprog"):
+        return nv_counts(kind, values, config)
     return _load(command, config)
 
 
@@ -63,7 +66,7 @@ def _drain(command: Command, config: ArrayConfig) -> Counts:
     values = command.registers
     elements = values.get("dr.accs", 1) * values.get("dr.lanes", 1)
     words = values.get("dr.rows", 1) * -(-elements * values.get("dr.bits", 16) // 16)
-    return Counter(o_writes=config.cols * words, rq_elements=config.cols * visits(command))
+    return Counter(o_writes=config.cols * words, rq_elements=config.cols * visits(command, config))
 
 
 def _store(command: Command, config: ArrayConfig) -> Counts:
@@ -71,14 +74,14 @@ def _store(command: Command, config: ArrayConfig) -> Counts:
     per_word = 16 // values.get("st.bits", 16)
     step = values.get("st.xstep", 1)
     lines = values.get("st.rows", 1) * sum(1 for x in range(values.get("st.xs", 1)) if x * step % per_word == 0)
-    return Counter(o_reads=config.cols * lines, ext_write_words=visits(command) * values.get("st.unit", 1))
+    return Counter(o_reads=config.cols * lines, ext_write_words=visits(command, config) * values.get("st.unit", 1))
 
 
 def _load(command: Command, config: ArrayConfig) -> Counts:
     values = command.registers
     into, source = (word.strip() for word in command.text.removeprefix("ld").split(","))
     unit = values.get("ld.unit", 1)
-    banks = config.rows if into == "a" else config.cols
+    banks = {"a": config.rows, "x": 1}.get(into, config.cols)
     group, sel = values.get("ld.group", 0), values.get("ld.sel", 63)
     first = values.get("ld.j0", 0)
     step, length = values.get("ld.wstep", 0), values.get("ld.wlen", 1)
@@ -87,5 +90,5 @@ def _load(command: Command, config: ArrayConfig) -> Counts:
         taking += sum(1 for bank in range(banks) if (sel == 63 or bank % (1 << group) == sel) and 0 <= row - (bank >> group) * step < length)
     found = Counter({f"{into}_writes": taking * values.get("ld.units", 1) * unit * values.get("ld.pack", 16) // 16})
     if source == "mem":
-        found["ext_read_words"] = visits(command) * unit
+        found["ext_read_words"] = visits(command, config) * unit
     return found

@@ -19,6 +19,7 @@ class Banks:
     _w: int = 0
     _p: int = 0
     _block: int = 0
+    _x: int = 0
 
     @property
     def a_words(self) -> int:
@@ -29,6 +30,11 @@ class Banks:
     def w_words(self) -> int:
         """Words of half a W bank."""
         return self.config.w_depth // 2
+
+    @property
+    def x_words(self) -> int:
+        """Words of half the X bank."""
+        return self.config.x_depth // 2
 
     @property
     def o_words(self) -> int:
@@ -49,6 +55,11 @@ class Banks:
         """Address of the half for the next load of weights."""
         self._w ^= 1
         return self._w * self.w_words
+
+    def next_x(self) -> int:
+        """Address of the half for the next load of what a macro reads."""
+        self._x ^= 1
+        return self._x * self.x_words
 
     def next_p(self) -> int:
         """First entry of the part for the next load of parameters."""

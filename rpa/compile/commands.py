@@ -11,12 +11,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from isa.table import INSTRUCTIONS
 from rpa.compile.errors import CompileError
+
+_ENGINE_OF = {row.name: row.engine for row in INSTRUCTIONS if row.engine is not None}
 
 
 @dataclass(frozen=True)
 class Command:
-    """An engine command as it stands in assembly, without its tokens: `ld a, mem`, `run 0`, `drain 1`, `st`, `sync ld`."""
+    """An engine command as it stands in assembly, without its tokens: `ld a, mem`, `run 0`, `nvmac 0`, `drain 1`, `st`, `sync ld`."""
 
     text: str
     registers: dict[str, int] = field(default_factory=dict)
@@ -26,9 +29,9 @@ class Command:
 
     @property
     def engine(self) -> str:
-        """`ld`, `ex`, `dr` or `st`: the engine that this command is for."""
+        """`ld`, `ex`, `dr`, `st` or `nv`: the engine that this command is for."""
         words = self.text.replace(",", " ").split()
-        return words[1] if words[0] == "sync" else {"run": "ex", "drain": "dr"}.get(words[0], words[0])
+        return words[1] if words[0] == "sync" else _ENGINE_OF.get(words[0], words[0])
 
 
 @dataclass(frozen=True)
@@ -70,11 +73,18 @@ class Results:
     """Bank of accumulators and O addresses are chosen by the kernel: both alternate from block to block."""
     stores: tuple[Command, ...]
     writes: Region
+    more: tuple[tuple[Command, tuple[Command, ...]], ...] = ()
+    """Further drains of the same accumulators, each with its stores."""
+
+    @property
+    def parts(self) -> tuple[tuple[Command, tuple[Command, ...]], ...]:
+        """Every drain with its stores, in order."""
+        return ((self.drain, self.stores), *self.more)
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What one token from LD to EX covers: loads, then the runs that need them; at the end of a block also its results.
+    """What one token from LD to EX (or NV) covers: loads, then the runs that need them; at the end of a block also its results.
 
     Buffers: the loads of stage p may overwrite what runs up to stage p - 2 read, so a double buffer needs no more thought. Parameter
     entries (P banks) are read by drains, which lag: they may be overwritten from stage p + 4 on.
@@ -85,8 +95,18 @@ class Stage:
     loads: tuple[Load, ...] = ()
     """Loads of activations, in any order: those whose data is there first are issued first."""
     runs: tuple[Command | Context, ...] = ()
-    """At least one `run`. All runs of a block use the same bank of accumulators, the next block the other."""
+    """At least one `run`; or `nvmac` or `nvprog`, and no `run`. All runs of a block use the same bank of accumulators, the next block the other."""
     results: Results | None = None
+
+    @property
+    def engine(self) -> str:
+        """The engine that its runs are for: `ex` or `nv`."""
+        return next(item.engine for item in self.runs if isinstance(item, Command))
+
+    @property
+    def accumulates(self) -> bool:
+        """Whether its runs write accumulators: all but `nvprog` do."""
+        return not any(isinstance(item, Command) and item.text == "nvprog" for item in self.runs)
 
 
 @dataclass(frozen=True)

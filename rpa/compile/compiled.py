@@ -12,7 +12,9 @@ import numpy as np
 
 from isa.program import Program
 from rpa.arch.config import ArrayConfig
+from rpa.arch.macro import Macro
 from rpa.compile.explain import NetReport, explain
+from rpa.compile.flash_plan import Placement
 from rpa.compile.link import Linked, feature_names, link, write
 from rpa.compile.network import Mapped, map_network
 from rpa.net.errors import NetError
@@ -64,13 +66,16 @@ class CompiledNet:
         """Cycles, utilisation and accesses of every layer, known without running."""
         return explain(self.mapped, self.program)
 
-    def run(self, inputs: Mapping[str, np.ndarray], backend: str = "fast") -> NetRun:
-        """Run one image. `inputs`: integers (H, W, C) for every input. Raises InputError as `rpa.run` does, NetError if the machine faults."""
+    def run(self, inputs: Mapping[str, np.ndarray], backend: str = "fast", macro: Macro | None = None) -> NetRun:
+        """Run one image. `inputs`: integers (H, W, C) for every input. macro: the NOR-flash macros, exact unless told.
+
+        Raises InputError as `rpa.run` does, NetError if the machine faults.
+        """
         import rpa
 
         names = feature_names(self.net)
         given = {names.get(name, name): values for name, values in inputs.items()}
-        result = rpa.run(self.program, given, backend, max_cycles=_NO_LIMIT, preflight=False)
+        result = rpa.run(self.program, given, backend, max_cycles=_NO_LIMIT, preflight=False, **({} if macro is None else {"macro": macro}))
         if result.fault is not None:
             raise NetError(f"`{self.net.name}` stopped: {result.fault}")
         features = {name: self._read(result, names[name]) for name in self.net.features}
@@ -87,13 +92,14 @@ class CompiledNet:
         return write(self.linked, Path(folder))
 
 
-def compile_net(net: IntNet, config: ArrayConfig | None = None, *, effort: bool = True, broadcast_only: bool = False) -> CompiledNet:
+def compile_net(net: IntNet, config: ArrayConfig | None = None, *, effort: bool = True, broadcast_only: bool = False,
+                place: Mapping[str, Placement] | None = None) -> CompiledNet:
     """Compile an integer network for a machine (`default` if none is given).
 
     effort: try mappings of neighbouring layers together; for small networks this saves some percent of cycles and takes seconds.
-    broadcast_only: convolutions and sums use no kernel of the mesh, for comparison.
+    broadcast_only: convolutions and sums use no kernel of the mesh, for comparison. place: nodes for NOR-flash macros, by name.
     Raises CompileError, with every node and reason, if the machine cannot run it.
     """
-    config = config or ArrayConfig.preset("default")
-    mapped = map_network(net, config, effort=effort, broadcast_only=broadcast_only)
+    config = config or ArrayConfig.preset("hybrid" if place else "default")
+    mapped = map_network(net, config, effort=effort, broadcast_only=broadcast_only, place_on_flash=place)
     return CompiledNet(net, mapped, link(net, mapped.layout, mapped.nest, config))

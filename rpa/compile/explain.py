@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
 
@@ -10,11 +11,14 @@ from isa.program import Program
 from isa.table import DIMS
 from rpa.arch.config import ArrayConfig
 from rpa.compile.account import counts
-from rpa.compile.commands import Command, Nest, leaves_of
+from rpa.compile.commands import Command, Context, Nest, leaves_of
+from rpa.compile.flash import FlashPlan
+from rpa.compile.flash_plan import FlashLayer
 from rpa.compile.kernels import Choice
 from rpa.compile.mapping import ConvPlan
 from rpa.compile.network import Mapped
 from rpa.compile.timing import visits
+from rpa.emu.fast.trace import Command as Started
 from rpa.emu.fast.trace import trace
 from rpa.net.integer import IntNet, Mac, Node
 
@@ -50,6 +54,8 @@ class NetReport:
     cycles: int
     """Of the whole run."""
     layers: tuple[LayerReport, ...]
+    programming: int = 0
+    """Of these, cycles before the first layer in which macros are programmed: cells keep what they hold, so once is enough."""
 
     def total(self, counter: str) -> int:
         return sum(layer.counters.get(counter, 0) for layer in self.layers)
@@ -68,26 +74,38 @@ def explain(mapped: Mapped, program: Program) -> NetReport:
     """Follow a compiled program without data, and say what each layer does and costs."""
     config = ArrayConfig.from_dict(program.config)
     followed = trace(program)
-    ends = iter([command.cycle + _steps(command.registers) for command in followed.commands if command.name == "run"])
+    ends = iter([_end(command, config) for command in followed.commands if command.name in _WORKS])
     total = followed.cycles or 0
     layers = []
-    before = 0
     parts = [item for item in mapped.nest.items if isinstance(item, Nest)]
-    body = parts[1:]
+    before = programmed = _last_end([leaf for part in parts[1:1 + mapped.programming] for leaf in leaves_of(part)], ends)
+    body = parts[1 + mapped.programming:]
     for index, (node, choice, nest) in enumerate(zip(mapped.net.nodes, mapped.choices, body, strict=True)):
         commands = [leaf for leaf in leaves_of(nest) if isinstance(leaf, Command)]
-        end = before
-        for command in commands:
-            if command.text.startswith("run"):
-                end = next(ends)
-        end = total if index == len(body) - 1 else end
+        end = total if index == len(body) - 1 else _last_end(commands, ends, before)
         layers.append(_layer(mapped.net, node, choice, nest, commands, end - before, config))
         before = end
-    return NetReport(mapped.net.name, total, tuple(layers))
+    return NetReport(mapped.net.name, total, tuple(layers), programmed)
 
 
-def _steps(registers) -> int:
-    return prod(getattr(registers, f"n{loop}") for loop in range(DIMS))
+_WORKS = ("run", "nvmac", "nvprog")
+"""Commands that do a layer's work."""
+
+
+def _last_end(commands: Iterable[Command | Context], ends: Iterator[int], before: int = 0) -> int:
+    """When the last of these commands ends that does a layer's work. ends: of all such commands, in order."""
+    for command in commands:
+        if isinstance(command, Command) and command.text.split()[0] in _WORKS:
+            before = next(ends)
+    return before
+
+
+def _end(command: Started, config: ArrayConfig) -> int:
+    """Cycle of a command's last step or visit."""
+    if command.name == "run":
+        return command.cycle + prod(getattr(command.registers, f"n{loop}") for loop in range(DIMS))
+    registers = {f"nv.{name}": value for name, value in command.registers._asdict().items()}
+    return command.cycle + visits(Command(command.name, registers), config)
 
 
 def _layer(net: IntNet, node: Node, choice: Choice, nest: Nest, commands: list[Command], cycles: int, config: ArrayConfig) -> LayerReport:
@@ -95,7 +113,7 @@ def _layer(net: IntNet, node: Node, choice: Choice, nest: Nest, commands: list[C
     for command in commands:
         counters.update(counts(command, config))
     macs = macs_of(net, node)
-    steps = sum(visits(command) for command in commands if command.text.startswith("run"))
+    steps = sum(visits(command, config) for command in commands if command.text.startswith(("run", "nvmac")))
     return LayerReport(
         node.name, nest.label.removeprefix(f"{node.name}: "), ", ".join(f"{act}x{weight}" for act, weight in _bits(net, node)), _mapping(choice),
         _REASONS[choice.cost.limit], cycles, steps, macs, least_cycles(net, node, config) / cycles if cycles else 0.0, choice.cost.limit,
@@ -127,6 +145,8 @@ def macs_of(net: IntNet, node: Node) -> int:
 
 def _mapping(choice: Choice) -> str:
     plan = choice.plan
+    if isinstance(plan, FlashPlan):
+        return _on_macros(plan.layer)
     if not isinstance(plan, ConvPlan):
         return f"{choice.kernel} on the mesh"
     shape = plan.shape
@@ -139,7 +159,16 @@ def _mapping(choice: Choice) -> str:
             f"weights: {shape.weights}; activations: {'resident' if shape.resident_tile else 'streamed'}")
 
 
-_REASONS = {"array": "steps fill the time; loads, drains and stores hide behind them",
+def _on_macros(layer: FlashLayer) -> str:
+    sites, macros = layer.sites, layer.macros
+    ranges = sorted({site.log2_lsb for site in sites})
+    cells = sum(site.tile.cells.size for site in sites)
+    return (f"flash: {len(sites)} tiles, {cells} cells in macro{'s' if len(macros) > 1 else ''} {', '.join(map(str, macros))}; "
+            f"{sites[0].encoding.name.lower()} encoding, {sites[0].slices} cells a weight; a conversion's step is 2^{', 2^'.join(map(str, ranges))}")
+
+
+_REASONS = {"macro": "passes of the macros fill the time; loads, drains and stores hide behind them",
+            "array": "steps fill the time; loads, drains and stores hide behind them",
             "loads": "operands take longer to arrive than to be multiplied",
             "drain": "few products per output: the drain gives one row of results a cycle", "stores": "results leave more slowly than they are made",
             "core": "runs are so short that issuing commands takes longer"}

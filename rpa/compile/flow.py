@@ -10,7 +10,7 @@ from rpa.compile.timing import Timing, visits
 
 UNKNOWN = Cost(0, "", 0, 0)
 """Of a plan that has not been costed."""
-_LIMITS = {"ex": "array", "ld": "loads", "dr": "drain", "st": "stores"}
+_LIMITS = {"ex": "array", "nv": "macro", "ld": "loads", "dr": "drain", "st": "stores"}
 
 
 def cost_of(nest: Nest, config: ArrayConfig) -> Cost:
@@ -19,8 +19,8 @@ def cost_of(nest: Nest, config: ArrayConfig) -> Cost:
     for command in leaves_of(schedule([nest])):
         timing.follow((command,))
         if isinstance(command, Command):
-            busy[command.engine] += visits(command) + (config.mem_latency if command.text.endswith("mem") else 0)
-            words += visits(command) * _unit(command)
+            busy[command.engine] += visits(command, config) + (config.mem_latency if command.text.endswith("mem") else 0)
+            words += visits(command, config) * _unit(command)
     return Cost(timing.cycles, _LIMITS[max(busy, key=busy.__getitem__)], words, timing.cycles - timing.steps_end)
 
 

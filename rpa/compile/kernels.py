@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from rpa.compile import concat, depthwise, globalpool, mapping, maxpool, pointwise
+from rpa.compile import concat, depthwise, flash, globalpool, mapping, maxpool, pointwise
 from rpa.compile.banks import Banks
 from rpa.compile.commands import Nest
 from rpa.compile.conv import Convolution
 from rpa.compile.cost import Cost
 from rpa.compile.errors import CompileError
+from rpa.compile.flash_plan import FlashLayer
+from rpa.compile.flow import cost_of
 from rpa.compile.layout import Layout
 from rpa.compile.reduction import Reduction
 from rpa.net.integer import Concat, Lookup, Mac, MaxPool, Node
@@ -21,7 +23,7 @@ class Choice:
     """A kernel with a mapping for one node."""
 
     kernel: str
-    """`broadcast`, `depthwise`, `global pool`, `max pool`, `concat`, `table` or `product`."""
+    """`broadcast`, `depthwise`, `global pool`, `max pool`, `concat`, `table`, `product` or `flash`."""
     plan: object
     cost: Cost
     make: Callable[[Layout, Banks], Nest]
@@ -50,6 +52,13 @@ def choices(node: Node, layout: Layout, waits: int, most: int, *, broadcast_only
     if isinstance(node, Lookup):
         return [_choice("table", pointwise.Table, node, plan) for plan in pointwise.choose_lookup(node, layout)][:most]
     return [_choice("product", pointwise.Multiply, node, plan) for plan in pointwise.choose_product(node, layout)][:most]
+
+
+def on_macros(layer: FlashLayer, layout: Layout) -> Choice:
+    """The way to compute a node on NOR-flash macros."""
+    nest = flash.FlashConvolution(layer, replace(layout, dry=True), Banks(layout.config)).nest()
+    plan = flash.FlashPlan(layer, cost_of(nest, layout.config))
+    return Choice("flash", plan, plan.cost, lambda layout, banks: flash.FlashConvolution(layer, layout, banks).nest())
 
 
 def _broadcast(node: Mac, layout: Layout, waits: int, most: int) -> list[Choice]:

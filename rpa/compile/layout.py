@@ -85,7 +85,8 @@ def align(value: int, unit: int) -> int:
 def place(net: IntNet, config: ArrayConfig) -> Layout:
     """Give every feature its place, in the order in which they are written."""
     borders = {name: (0, 0, 0, 0) for name in net.features}
-    pooled, convolved = set(), set()        # whose border they look at
+    pooled: set[str] = set()                # whose border pooling looks at, and whose convolutions
+    convolved: set[str] = set()
     for node in net.nodes:
         for name, pads in _pads(node):
             borders[name] = tuple(max(a, b) for a, b in zip(borders[name], pads, strict=True))  # type: ignore[assignment]

@@ -15,7 +15,7 @@ from typing import TypeAlias
 import numpy as np
 
 from isa.encoding import REGISTER_BY_NAME
-from isa.table import REGISTERS
+from isa.table import ENGINES, REGISTERS
 from rpa.compile.commands import Command, Context, Nest, Stage, leaves_of
 from rpa.compile.errors import CompileError
 
@@ -82,7 +82,7 @@ def registers_used(leaves: Iterable[Command | Context]) -> dict[str, tuple[str, 
 
     Raises CompileError for a name that is no register of the command's engine.
     """
-    seen: dict[str, set[str]] = {"ld": set(), "ex": set(), "dr": set(), "st": set()}
+    seen: dict[str, set[str]] = {engine.name: set() for engine in ENGINES}
     for leaf in leaves:
         if isinstance(leaf, Command):
             seen[leaf.engine].update(leaf.registers)

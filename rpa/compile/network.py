@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rpa.arch.config import ArrayConfig
 from rpa.compile.banks import Banks
 from rpa.compile.commands import Nest
 from rpa.compile.errors import CompileError
-from rpa.compile.kernels import Choice, choices
+from rpa.compile.flash import programming
+from rpa.compile.flash_plan import FlashLayer, Placement, plan_layers
+from rpa.compile.kernels import Choice, choices, on_macros
 from rpa.compile.layout import Layout, place
 from rpa.compile.refine import CANDIDATES, refine
 from rpa.compile.schedule import schedule
@@ -28,16 +30,21 @@ class Mapped:
     """Stages of each node."""
     nest: Nest
     """Commands with tokens: what stands before the first layer, then one item per layer."""
+    programming: int = 0
+    """Items of `nest` that program macros, behind the first and before the layers."""
 
 
-def map_network(net: IntNet, config: ArrayConfig, *, effort: bool = True, broadcast_only: bool = False) -> Mapped:
+def map_network(net: IntNet, config: ArrayConfig, *, effort: bool = True, broadcast_only: bool = False,
+                place_on_flash: Mapping[str, Placement] | None = None) -> Mapped:
     """Choose mappings and build all commands.
 
     effort: try mappings of neighbours together (`rpa.compile.refine`). broadcast_only: no mesh kernels for convolutions, for comparison.
+    place_on_flash: nodes that NOR-flash macros compute, by name; their cells are programmed before the first layer.
     Raises CompileError that names every node that cannot be placed.
     """
     layout = place(net, config)
-    candidates = _candidates(net, layout, CANDIDATES if effort else 1, broadcast_only=broadcast_only)
+    on_flash = plan_layers(net, config, place_on_flash or {})
+    candidates = _candidates(net, layout, CANDIDATES if effort else 1, on_flash, broadcast_only=broadcast_only)
 
     def build(chosen: Sequence[Choice]) -> list[Nest]:
         dry, banks = replace(layout, dry=True), Banks(config)
@@ -45,18 +52,20 @@ def map_network(net: IntNet, config: ArrayConfig, *, effort: bool = True, broadc
 
     chosen = refine(candidates, build, config) if effort else [options[0] for options in candidates]
     banks = Banks(config)
+    before = [programming(on_flash.values(), layout, banks)] if on_flash else []
     layers = [choice.make(layout, banks) for choice in chosen]
-    return Mapped(net, layout, tuple(chosen), tuple(layers), schedule(layers))
+    return Mapped(net, layout, tuple(chosen), tuple(layers), schedule([*before, *layers]), len(before))
 
 
-def _candidates(net: IntNet, layout: Layout, most: int, *, broadcast_only: bool) -> list[list[Choice]]:
+def _candidates(net: IntNet, layout: Layout, most: int, on_flash: Mapping[str, FlashLayer], *, broadcast_only: bool) -> list[list[Choice]]:
     """Choices for every node. All that cannot be computed is reported at once."""
     found: list[list[Choice]] = []
     faults = _too_narrow(net, layout.config)
     waits = 0
     for node in net.nodes if not faults else ():
         try:
-            found.append(choices(node, layout, waits, most, broadcast_only=broadcast_only))
+            found.append([on_macros(on_flash[node.name], layout)] if node.name in on_flash
+                         else choices(node, layout, waits, most, broadcast_only=broadcast_only))
             waits = found[-1][0].cost.tail
         except CompileError as error:
             faults.append(str(error))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from itertools import groupby
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from rpa.compile.commands import Command, Context, Item, Load, Nest, Region, Stage, stages_of
 from rpa.compile.prefetch import prefetch
 
+Parts: TypeAlias = Sequence[tuple[Command, tuple[Command, ...]]]
+"""Drains with their stores."""
 LAG = 4
 """Blocks before a node's first whose results a load must wait for one by one; earlier ones are waited for as one, the last of them."""
 
@@ -19,14 +22,22 @@ def schedule(layers: Sequence[Nest]) -> Nest:
     """Commands with tokens, in the order in which the core issues them, nested as the stages are.
 
     Tokens: an LD -> EX token a stage; EX -> LD two stages back; EX -> DR and back for the two banks of accumulators; DR -> ST and
-    back for the halves of the O banks; ST -> LD from the last block that a later load depends on.
+    back for the halves of the O banks; ST -> LD from the last block that a later load depends on. NV has tokens as EX has them. Where
+    stages change from one of them to the other, LD waits until everything before is in memory: then every buffer is free.
     """
+    segments = _segments(layers)
     needs = _needed_blocks(layers)
-    constants = prefetch([stage for layer in layers for stage in stages_of(layer)])
+    constants = [commands for segment in segments for commands in prefetch(segment)]
     walker = _Walker(iter(constants), needs)
     items = [walker.convert(layer) for layer in layers]
-    empty = tuple(Command(text, {}, (), (to,)) for text, to in (("sync ex", "ld"), ("sync dr", "ex"), ("sync st", "dr")) for _ in range(2))
+    pairs = [pair for engine in dict.fromkeys(segment[0].engine for segment in segments) for pair in ((f"sync {engine}", "ld"), ("sync dr", engine))]
+    empty = tuple(Command(text, {}, (), (to,)) for text, to in (*pairs, ("sync st", "dr")) for _ in range(2))
     return Nest("", (Nest("both halves of every buffer are empty", empty), *items))
+
+
+def _segments(layers: Sequence[Nest]) -> list[list[Stage]]:
+    """Stages one after the other whose runs are for the same engine."""
+    return [list(group) for _, group in groupby((stage for layer in layers for stage in stages_of(layer)), key=lambda stage: stage.engine)]
 
 
 class _Need(NamedTuple):
@@ -39,16 +50,26 @@ class _Need(NamedTuple):
     waits: int
 
 
-def _needed_blocks(layers: Sequence[Nest]) -> list[list[_Need]]:
+class _StageNeeds(NamedTuple):
+    """What the loads of a stage need."""
+
+    everything: int
+    """The block that all loads, constants too, wait for; -1 for none."""
+    loads: list[_Need]
+
+
+def _needed_blocks(layers: Sequence[Nest]) -> list[_StageNeeds]:
     """What every load of every stage needs."""
     writers = _Writers()
-    needs: list[list[_Need]] = []
-    blocks = 0
+    needs: list[_StageNeeds] = []
+    blocks, engine = 0, ""
     for layer in layers:
         least = blocks - 1 - LAG
         for stage in stages_of(layer):
             wanted = (writers.last(load.reads) for load in stage.loads)
-            needs.append([_Need(block, max(block, least) if block >= 0 else -1) for block in wanted])
+            loads = [_Need(block, max(block, least) if block >= 0 else -1) for block in wanted]
+            needs.append(_StageNeeds(blocks - 1 if stage.engine != engine else -1, loads))
+            engine = stage.engine
             if stage.results is not None:
                 writers.add(stage.results.writes, blocks)
                 blocks += 1
@@ -89,7 +110,7 @@ class _Writers:
 class _Walker:
     """Turns stages into commands with tokens, in order."""
 
-    def __init__(self, constants: Iterator[list[Command]], needs: list[list[_Need]]) -> None:
+    def __init__(self, constants: Iterator[list[Command]], needs: list[_StageNeeds]) -> None:
         self._constants = constants
         self._needs = iter(needs)
         self._signalling = set(_waited_for(needs))
@@ -109,31 +130,44 @@ class _Walker:
         yield from self._runs(stage)
         if stage.results is None:
             return
-        yield replace(stage.results.drain, wait=("ex", "st"), signal=("ex", "st"))
-        stores = list(stage.results.stores)
-        stores[0] = replace(stores[0], wait=("dr",))
-        stores[-1] = replace(stores[-1], signal=("ld", "dr") if self._block in self._signalling else ("dr",))
-        yield from stores
+        yield from self._results(stage.results.parts, stage.engine)
         self._block += 1
 
+    def _results(self, parts: Parts, engine: str) -> Iterator[Command]:
+        last = len(parts) - 1
+        for index, (drain, stored) in enumerate(parts):
+            yield replace(drain, wait=(engine, "st") if index == 0 else (), signal=(engine, "st") if index == last else ("st",))
+            stores = list(stored)
+            stores[0] = replace(stores[0], wait=("dr",))
+            if index == last:
+                stores[-1] = replace(stores[-1], signal=("ld", "dr") if self._block in self._signalling else ("dr",))
+            yield from stores
+
     def _loads(self, stage: Stage) -> Iterator[Command]:
+        needs = next(self._needs)
         loads = next(self._constants) or []
-        for need, load in _in_turn(next(self._needs), stage.loads):
+        if needs.everything > self._stored:
+            self._stored = needs.everything
+            loads = [Command("sync ld", wait=("st",)), *loads]
+        for need, load in _in_turn(needs.loads, stage.loads):
             commands = list(load.commands)
             if need.waits > self._stored:
                 self._stored = need.waits
                 commands[0] = replace(commands[0], wait=("st",))
             loads = loads + commands
         loads = loads or [Command("sync ld")]
-        loads[0] = replace(loads[0], wait=("ex", *loads[0].wait))
-        loads[-1] = replace(loads[-1], signal=("ex",))
+        loads[0] = replace(loads[0], wait=(stage.engine, *loads[0].wait))
+        loads[-1] = replace(loads[-1], signal=(stage.engine,))
         yield from loads
 
     def _runs(self, stage: Stage) -> Iterator[Command | Context]:
         commands = [item for item in stage.runs if isinstance(item, Command)]
-        wait = ("ld", "dr") if self._block_begins else ("ld",)
-        self._block_begins = stage.results is not None
-        signal = ("ld", "dr") if self._block_begins else ("ld",)
+        wait: tuple[str, ...] = ("ld",)
+        signal: tuple[str, ...] = ("ld",)
+        if stage.accumulates:
+            wait = ("ld", "dr") if self._block_begins else ("ld",)
+            self._block_begins = stage.results is not None
+            signal = ("ld", "dr") if self._block_begins else ("ld",)
         for item in stage.runs:
             if isinstance(item, Command):
                 yield replace(item, wait=wait if item is commands[0] else (), signal=signal if item is commands[-1] else ())
@@ -146,11 +180,11 @@ def _in_turn(needs: list[_Need], loads: Sequence[Load]) -> list[tuple[_Need, Loa
     return sorted(zip(needs, loads, strict=True), key=lambda pair: pair[0])
 
 
-def _waited_for(needs: list[list[_Need]]) -> Iterator[int]:
+def _waited_for(needs: list[_StageNeeds]) -> Iterator[int]:
     """Blocks whose store some load is the first to wait for."""
     stored = -1
     for stage in needs:
-        for need in sorted(stage):
-            if need.waits > stored:
-                yield need.waits
-                stored = need.waits
+        for waits in (stage.everything, *(need.waits for need in sorted(stage.loads))):
+            if waits > stored:
+                yield waits
+                stored = waits

@@ -12,10 +12,11 @@ from math import prod
 from isa.table import DIMS, ENGINES
 from rpa.arch.config import ArrayConfig
 from rpa.compile.commands import Command, Context
+from rpa.compile.macro_time import NvShape, programming_cycles
 
-_NEXT_START = {"ex": 1, "dr": 1, "st": 2}
+_NEXT_START = {"ex": 1, "dr": 1, "st": 2, "nv": 2}
 """Cycles after the last visit in which the next command can start; `ld` adds the memory's latency."""
-_SIGNAL = {"ex": 4, "dr": 6, "st": 2}
+_SIGNAL = {"ex": 4, "dr": 6, "st": 2, "nv": 2}
 """Cycles after the last visit from which a token can be seen."""
 _ADDRESSES = ("ld.addr", "st.addr")
 _ENGINES = tuple(engine.name for engine in ENGINES)
@@ -62,13 +63,13 @@ class Timing:
             if waiting:
                 start = max(start, waiting.pop(0))
         self.popped[engine].append(start)
-        count = visits(command)
+        count = visits(command, self.config)
         latency = self.config.mem_latency if engine == "ld" and command.text.endswith("mem") else 0
         self.free[engine] = start + count + (latency + 1 if engine == "ld" else _NEXT_START[engine])
         seen = start + count + (latency + 1 if engine == "ld" else _SIGNAL[engine])
         for other in command.signal:
             self.tokens.setdefault((engine, other), []).append(seen)
-        if command.text.startswith("run"):
+        if command.text.startswith(("run", "nvmac")):
             self.steps_end = start + count
 
     def _settings(self, engine: str, command: Command) -> None:
@@ -98,8 +99,8 @@ class Timing:
         return self.core
 
 
-def visits(command: Command) -> int:
-    """Visits or steps of a command, one a cycle."""
+def visits(command: Command, config: ArrayConfig) -> int:
+    """Visits or steps of a command, one a cycle; of a macro's command all its cycles."""
     registers = command.registers
     kind = command.text.split()[0]
     if kind == "run":
@@ -108,6 +109,10 @@ def visits(command: Command) -> int:
         return registers.get("dr.rows", 1) * registers.get("dr.accs", 1) * registers.get("dr.lanes", 1)
     if kind == "ld":
         return registers.get("ld.rows", 1) * registers.get("ld.units", 1)
+    if kind == "nvmac":
+        return NvShape(registers, config).cycles
+    if kind == "nvprog":
+        return programming_cycles(registers, config)
     if kind == "st":
         return registers.get("st.rows", 1) * registers.get("st.xs", 1) * registers.get("st.ws", 1)
     return 1

@@ -1,0 +1,77 @@
+"""Layers on NOR-flash macros: every integer equal to the reference where no code is rounded, cycles as predicted, refusals by name."""
+
+from dataclasses import replace
+
+import pytest
+
+from rpa.arch.config import ArrayConfig
+from rpa.arch.macro import Twin
+from rpa.compile.check import first_difference
+from rpa.compile.compiled import compile_net
+from rpa.compile.errors import CompileError
+from rpa.compile.flash_plan import Placement
+from rpa.flash.mapping import Encoding
+from rpa.net.reference import run as reference
+from tests.compile.integer_nets import Builder
+
+SMALL = replace(ArrayConfig.preset("small"), imem_words=1 << 15, mem_bytes=1 << 22, nv_adc_bits=16, nv_macros=64)
+
+
+def assert_equal(net, image, config, place, backend="fast", tokens=True):
+    compiled = compile_net(net, config, place={name: Placement(encoding=encoding) for name, encoding in place.items()}, effort=False)
+    run = compiled.run({"x": image}, backend)
+    expected = reference(net, {"x": image})
+    for name, values in expected.items():
+        assert (run.features[name] == values).all(), name
+    assert run.result.cycles == compiled.report.cycles
+    for counter in ("x_reads", "x_writes", "nv_operations", "nv_macs", "o_writes", "ext_read_words"):
+        assert run.result.counters[counter] >= compiled.report.total(counter) > 0, counter
+    assert first_difference(compiled.mapped.nest, compiled.program) is None
+    return compiled, run
+
+
+@pytest.mark.parametrize("encoding", list(Encoding)[1:])
+@pytest.mark.parametrize("bits, weight_bits, signed", [(8, 8, True), (4, 4, False), (8, 4, True), (2, 2, False), (4, 8, False)])
+def test_a_convolution_between_two_of_the_array(bits, weight_bits, signed, encoding):
+    maker = Builder((6, 7, 3), 8, seed=bits)
+    maker.mac("a", [maker.term("x", 9, 3, 8, pad=1)], bits=bits, signed=signed)
+    maker.mac("b", [maker.term("a", 11, 3, weight_bits, stride=2, pad=1)], bits=bits, signed=signed)
+    maker.mac("c", [maker.term("b", 5, 1, weight_bits)], bits=8, signed=True)
+    assert_equal(maker.net("c"), maker.image(), SMALL, {"to_b": encoding})
+
+
+def test_everything_on_macros():
+    maker = Builder((5, 5, 4), 8, seed=3)
+    maker.mac("a", [maker.term("x", 8, 3, 8, pad=1)], bits=4)
+    maker.mac("b", [maker.term("a", 8, 3, 4, pad=2, dilation=2), maker.term("x", 8, 1, 8)], bits=4)
+    maker.mac("c", [maker.term("b", 70, (5, 5), 4)], bits=8, signed=True)
+    config = replace(SMALL, nv_rows=128, nv_cols=128, nv_macros=16)
+    compiled, _ = assert_equal(maker.net("c"), maker.image(), config, {f"to_{name}": Encoding.REFERENCE for name in "abc"})
+    assert compiled.report.programming > 0
+    assert sum(layer.cycles for layer in compiled.report.layers) + compiled.report.programming == compiled.report.cycles
+
+
+def test_a_narrow_converter_gives_what_the_twin_gives():
+    """The machine's codes are those of its macro: with ranges that cut sums off, results differ from the exact ones, alike on both emulators."""
+    maker = Builder((4, 4, 4), 4, seed=4, signed=False)
+    maker.mac("a", [maker.term("x", 6, 3, 4, pad=1)], bits=8, signed=True)
+    config = replace(SMALL, nv_adc_bits=3)
+    compiled = compile_net(maker.net("a"), config, place={"to_a": Placement(ranges=(2,))})
+    image = maker.image()
+    runs = [compiled.run({"x": image}, backend, Twin(config)) for backend in ("fast", "step")]
+    assert (runs[0].outputs["a"] == runs[1].outputs["a"]).all() and runs[0].result.counters == runs[1].result.counters
+    assert (runs[0].outputs["a"] != reference(maker.net("a"), {"x": image})["a"]).any()
+
+
+def test_refusals_name_every_node():
+    maker = Builder((4, 4, 4), 8, seed=5)
+    maker.mac("a", [maker.term("x", 4, 3, 8, pad=1)], bits=8)
+    net = maker.net("a")
+    with pytest.raises(CompileError, match=r"`to_b`: there is no such node; there are to_a"):
+        compile_net(net, SMALL, place={"to_b": Placement()})
+    with pytest.raises(CompileError, match=r"this machine has no macros \(`nv_macros` is 0\)"):
+        compile_net(net, ArrayConfig.preset("default"), place={"to_a": Placement()})
+    with pytest.raises(CompileError, match=r"do not fit 1 macros: no room for tile"):
+        compile_net(net, replace(SMALL, nv_macros=1), place={"to_a": Placement()})
+    with pytest.raises(CompileError, match=r"ranges are \(1, 2\), must be 1 numbers 0..15, one a term"):
+        compile_net(net, SMALL, place={"to_a": Placement(ranges=(1, 2))})
