@@ -21,7 +21,8 @@ from rpa.emu.fast.trace import OF_VALUES, Blocked, Command, Trace, command_of, t
 from rpa.emu.step import layout as L
 from rpa.runner.checks import contradiction
 from rpa.runner.errors import Finding, PreflightError
-from rpa.runner.overflow import Bounds
+from rpa.runner.nv_overflow import NvBounds
+from rpa.runner.overflow import Bounds, Overflow
 from rpa.runner.ranges import out_of_range
 from rpa.runner.source import where
 
@@ -92,12 +93,12 @@ def _mean_lanes(followed: Trace) -> float:
 def _command_findings(program: Program, followed: Trace, config: ArrayConfig) -> list[Finding]:
     """Findings about single commands, at most one for each instruction, in the order of the commands."""
     findings: dict[int, Finding] = {}
-    bounds = Bounds(config)
+    bounds, nv_bounds = Bounds(config), NvBounds(config)
     opcode, dest = followed.rows[:, F.T_OPCODE], followed.rows[:, F.T_ARG]
-    looked_at = np.isin(opcode, (L.RUN, L.CTXLD)) | (opcode == L.LOAD) & (dest == L.TO_W) | (followed.rows[:, F.T_PROBLEM] != F.NO_PROBLEM)
+    looked_at = np.isin(opcode, (L.RUN, L.CTXLD, L.NVMAC)) | (opcode == L.LOAD) & (dest == L.TO_W) | (followed.rows[:, F.T_PROBLEM] != F.NO_PROBLEM)
     for row in followed.rows[looked_at]:
         command = command_of(row)
-        finding = _check(program, command, config, bounds)
+        finding = _check(program, command, config, bounds, nv_bounds)
         if finding is not None:
             findings.setdefault(command.pc, finding)
         if len(findings) == _MOST_FINDINGS:
@@ -109,7 +110,7 @@ def _command_findings(program: Program, followed: Trace, config: ArrayConfig) ->
     return list(findings.values())
 
 
-def _check(program: Program, command: Command, config: ArrayConfig, bounds: Bounds) -> Finding | None:
+def _check(program: Program, command: Command, config: ArrayConfig, bounds: Bounds, nv_bounds: NvBounds) -> Finding | None:
     if command.name == "ctxld":
         bounds.load_context(command)
     place = where(program, command.pc)
@@ -119,13 +120,19 @@ def _check(program: Program, command: Command, config: ArrayConfig, bounds: Boun
         return Finding(kind, place, command.pc, text, hint)
     if command.name == "ld":
         bounds.weights.load(command)
-    overflow = bounds.run(command) if command.name == "run" else None
+    if command.name == "run":
+        return _overflow(place, command, bounds.run(command), "`mac` instead of `macl`, or drain partial sums of a smaller K")
+    if command.name == "nvmac":
+        return _overflow(place, command, nv_bounds.mac(command), "fewer vectors between drains, or a larger nv.range of coarser codes")
+    return None
+
+
+def _overflow(place: str, command: Command, overflow: Overflow | None, instead: str) -> Finding | None:
     if overflow is None:
         return None
-    text = (f"an accumulator of `run` can reach {overflow.bound} ({overflow.text}), "
+    text = (f"an accumulator of `{command.name}` can reach {overflow.bound} ({overflow.text}), "
             f"{overflow.bits} bits hold at most {overflow.limit}")
-    hint = "use narrower operands, a machine with more acc_bits, `mac` instead of `macl`, or drain partial sums of a smaller K"
-    return Finding("overflow", place, command.pc, text, hint)
+    return Finding("overflow", place, command.pc, text, f"use narrower operands, a machine with more acc_bits, {instead}")
 
 
 def _deadlock(program: Program, blocked: Blocked) -> Finding:

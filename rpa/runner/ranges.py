@@ -19,7 +19,7 @@ def out_of_range(command: Command, config: ArrayConfig) -> Problem | None:
     kind, low, high = command.problem
     banks = {F.A_RANGE: ("`run` reads A", config.a_depth), F.W_RANGE: ("`run` reads W", config.w_depth),
              F.BANK_RANGE: _loaded(command, config), F.O_READ: (f"`{command.name}` reads O", config.o_depth),
-             F.O_WRITE: ("`drain` writes O", config.o_depth)}
+             F.O_WRITE: ("`drain` writes O", config.o_depth), F.X_RANGE: (f"`{command.name}` reads X", config.x_depth)}
     if kind in banks:
         what, depth = banks[kind]
         return "bank_range", f"{what} words {low}..{high} of a bank of {depth} words", _TILE_HINT
@@ -33,5 +33,6 @@ def out_of_range(command: Command, config: ArrayConfig) -> Problem | None:
 
 def _loaded(command: Command, config: ArrayConfig) -> tuple[str, int]:
     dest = command.operand[0] if command.name == "ld" else DEST["a"]
-    name, depth = {DEST["a"]: ("A", config.a_depth), DEST["w"]: ("W", config.w_depth), DEST["p"]: ("P", config.p_entries * PARAM_WORDS)}[dest]
+    name, depth = {DEST["a"]: ("A", config.a_depth), DEST["w"]: ("W", config.w_depth), DEST["p"]: ("P", config.p_entries * PARAM_WORDS),
+                   DEST["x"]: ("X", config.x_depth)}[dest]
     return f"`ld` writes {name}", depth

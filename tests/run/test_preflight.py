@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 import rpa
@@ -128,9 +130,59 @@ def test_a_full_queue_can_hold_back_the_token() -> None:
      "3: error: dr.row0 + dr.rows is 3, the array has 2 rows\nhint: change the registers before this command"),
     (" set st.bits, 4\n st\n halt\n",
      "2: error: st.bits is 4, a line of 2 columns needs at least 8\nhint: change the registers before this command"),
+    (" set nv.k, 2, 3\n set nv.xk, 1, 32\n nvmac 0\n halt\n",
+     "3: error: `nvmac` reads X words 0..65 of a bank of 64 words\nhint: make the tile smaller or the bank deeper"),
+    (" set nv.rows, 8\n set nv.xv0, 8\n set nv.k0, 4\n set nv.xbase, 5\n nvprog\n halt\n",
+     "5: error: `nvprog` reads X words 5..64 of a bank of 64 words\nhint: make the tile smaller or the bank deeper"),
+    (" set ld.base, 64\n ld x, fill\n halt\n",
+     "2: error: `ld` writes X words 64..64 of a bank of 64 words\nhint: make the tile smaller or the bank deeper"),
+    *((f"{source} halt\n", f"{source.count(chr(10))}: error: {text}\nhint: change the registers before this command") for source, text in (
+        (" set nv.macro, 2\n nvmac 0\n", "nv.macro is 2, the machine has 2 macros"),
+        (" set nv.row0, 8\n nvprog\n", "nv.row0 + nv.rows is 9, a macro has 8 word lines"),
+        (" set nv.ebits, 8\n nvmac 1\n", "nv.abits is 16, must be at most nv.ebits 8"),
+        (" set nv.rows, 7\n set nv.k, 2, 3\n nvmac 1\n", "the words of a vector (nv.k0 * nv.k1 * nv.k2) hold 6 activations, nv.rows is 7"),
+        (" set nv.slices, 9\n nvmac 0\n", "nv.slices is 9, must be at most 8 with cells of 2 bits"),
+        (" set nv.slices, 3\n set nv.encoding, 2\n nvmac 0\n", "nv.slices is 3, a reference line has room for 2 digits (cols)"),
+        (" set nv.slices, 2\n set nv.encoding, 1\n set nv.outs, 3\n set nv.line0, 1\n nvmac 0\n", "the last bit line would be 17, a macro has 16"),
+        (" set nv.line0, 1\n nvprog\n", "nv.line0 * COLS is 2, must be a multiple of 4 for `nvprog`"),
+        (" set nv.line0, 2\n set nv.k0, 4\n nvprog\n", "the last bit line would be 19, a macro has 16"),
+        (" set dr.nv, 1\n set dr.rows, 2\n drain 0\n", "dr.row0 is 0 and dr.rows is 2, must be 0 and 1 where dr.nv is 1"))),
 ])
 def test_ranges_and_contradictions(source: str, finding: str) -> None:
     assert findings(source) == [finding]
+
+
+SMALL_SUMS = replace(TINY, acc_bits=32)
+LAYER = " set nv.rows, 8\n set nv.k, 8\n set nv.n, {n}\n set nv.keep, {keep}\n{more} nvmac 1\n halt\n"
+HINT_NV = "hint: use narrower operands, a machine with more acc_bits, fewer vectors between drains, or a larger nv.range of coarser codes"
+
+
+def test_kept_accumulators_of_macros_add_up() -> None:
+    # 8 cells of 3: 24, cut to 4 bits: 15. Passes weigh 1 + 2 + ... + 2^14 + 2^15 = 65535. 2185 * 15 * 65535 > 2^31 - 1.
+    assert findings(LAYER.format(n=2184, keep=1, more=""), SMALL_SUMS) == []
+    assert findings(LAYER.format(n=2185, keep=1, more=""), SMALL_SUMS) == [
+        "5: error: an accumulator of `nvmac` can reach 2147909625 (vectors * largest output = 2185 * 983025), 32 bits hold at most 2147483647\n"
+        + HINT_NV]
+    assert findings(LAYER.format(n="4095, 4095, 9", keep=0, more=""), SMALL_SUMS) == []
+    twice = "set nv.n0, 1000\n set nv.keep, 1\n set nv.rows, 8\n set nv.k, 8\n nvmac 1\n set nv.n0, 1185\n nvmac {}\n halt\n"
+    assert "= 983025000 + 1185 * 983025)" in findings(twice.format(1), SMALL_SUMS)[0]
+    assert findings(twice.format(0), SMALL_SUMS) == []
+
+
+def test_slices_and_range_weigh_codes() -> None:
+    # (24 + 1) >> 1 = 12: codes up to 15, times 2 * (1 + 4), of either sign; times 65535 = 9830250.
+    wide = " set nv.slices, 2\n set nv.encoding, 1\n set nv.range, 1\n"
+    assert findings(LAYER.format(n=218, keep=1, more=wide), SMALL_SUMS) == []
+    assert "2152824750 (vectors * largest output = 219 * 9830250)" in findings(LAYER.format(n=219, keep=1, more=wide), SMALL_SUMS)[0]
+
+
+def test_vectors_and_groups_spread_over_accumulators() -> None:
+    # 4095 vectors over 16 accumulators: 256 in the fullest. Two groups in one accumulator count twice.
+    assert findings(LAYER.format(n=4095, keep=1, more=" set nv.cv, 1\n"), SMALL_SUMS) == []
+    assert "4095 * 983025" in findings(LAYER.format(n=4095, keep=1, more=" set nv.cv, -16\n"), SMALL_SUMS)[0]
+    groups = " set nv.outs, 4\n set nv.cg, {}\n"
+    assert findings(LAYER.format(n=1093, keep=1, more=groups.format(1)), SMALL_SUMS) == []
+    assert "2186 * 983025" in findings(LAYER.format(n=1093, keep=1, more=groups.format(0)), SMALL_SUMS)[0]
 
 
 def test_run_refuses_unless_told_not_to_look() -> None:
@@ -148,5 +200,6 @@ def test_a_good_program_passes_and_its_cycles_are_known_before_it_runs() -> None
 
 
 def test_programs_that_look_at_their_data_are_not_judged() -> None:
-    source = " rdctr r1, rq_saturations\n run 0 wait(dr)\n halt\n"
-    assert findings(source) == []
+    for counter in ("rq_saturations", "nv_active", "nv_conversions", "nv_skipped", "nv_adc_bits"):
+        assert findings(f" rdctr r1, {counter}\n run 0 wait(dr)\n halt\n") == []
+    assert len(findings(" rdctr r1, nv_operations\n run 0 wait(dr)\n halt\n")) == 1
