@@ -58,6 +58,10 @@ class LayerCounts:
     """Products of terms that stay in the digital array."""
     outputs: int = 0
     """Numbers that the layer gives."""
+    weight_bits: int = 8
+    """Container of the weights, of the activations and of the results: what the digital array would compute with."""
+    activation_bits: int = 8
+    output_bits: int = 8
     images: int = 0
 
     @property

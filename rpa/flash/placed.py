@@ -114,8 +114,10 @@ def _layer(net: IntNet, node: Mac, placement: Placement, spec: MacroSpec, line: 
     if log2_lsb is None:
         log2_lsb = max((_finest(tile.tile, spec) for term in terms for tile in term.tiles), default=0)
     tiles_of = [tile.counts for term in terms for tile in term.tiles]
-    return PlacedLayer(node=node, placement=placement, terms=terms, log2_lsb=log2_lsb,
-                       counts=LayerCounts(name=node.name, spec=spec, log2_lsb=log2_lsb, tiles=tiles_of))
+    counts = LayerCounts(name=node.name, spec=spec, log2_lsb=log2_lsb, tiles=tiles_of, output_bits=net.features[node.output].bits,
+                         weight_bits=max(term.weight_bits for term in node.terms),
+                         activation_bits=max(net.features[term.input].bits for term in node.terms))
+    return PlacedLayer(node=node, placement=placement, terms=terms, log2_lsb=log2_lsb, counts=counts)
 
 
 def _term(net: IntNet, node: Mac, index: int, placement: Placement, spec: MacroSpec, line: int) -> PlacedTerm:
