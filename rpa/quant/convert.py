@@ -17,11 +17,13 @@ from rpa.quant.blocks import Block, MacBlock, NodeBlock
 from rpa.quant.compensate import Factors
 from rpa.quant.formats import LOOKUP_BITS, activation_format, assign_formats
 from rpa.quant.fuse import LOOKUPS, fuse, identity_part
+from rpa.quant.histogram import Histogram
 from rpa.quant.mac import Built, build_mac
 from rpa.quant.options import Options
 from rpa.quant.scales import Format
 from rpa.quant.shortcuts import choose_separate
 from rpa.quant.statistics import Observed, share_formats
+from rpa.quant.wide_tables import GATE, wide_form
 from rpa.quant.widths import WidthTable
 
 DEPTHWISE_CONTAINER = 4
@@ -58,6 +60,10 @@ def convert(graph: Graph, observed: Mapping[str, Observed], table: WidthTable, o
     if separate:
         blocks = fuse(graph, separate)
         formats = assign_formats(graph, blocks, observed, share_formats(blocks), table, options)
+    widened = _widen_lookups(blocks, formats, observed)
+    if widened != blocks:
+        blocks, observed = widened, {**observed, **_parts_of_prelu(widened, observed), **_gates(widened, observed)}
+        formats = assign_formats(graph, blocks, observed, share_formats(blocks), table, options)
     blocks = _narrow_lookups(blocks, formats, observed, options, notes)
     nodes: list[IntNode] = []
     built: dict[str, Built] = {}
@@ -88,6 +94,25 @@ def layers_of(blocks: Iterable[Block]) -> tuple[str, ...]:
 def _parts_of_prelu(blocks: Sequence[Block], observed: Mapping[str, Observed]) -> dict[str, Observed]:
     """Statistics of what the graph does not have: the positive part of a PRelu's input, near enough that of its input."""
     return {block.output: observed[block.inputs[0]] for block in blocks if isinstance(block, MacBlock) and block.keeps_format}
+
+
+def _widen_lookups(blocks: Sequence[Block], formats: Mapping[str, Format], observed: Mapping[str, Observed]) -> tuple[Block, ...]:
+    """Functions whose results have more bits than a table gives, as sums and products where they can be."""
+    result: list[Block] = []
+    for block in blocks:
+        wide: Sequence[Block] = ()
+        if isinstance(block, NodeBlock) and block.node.op in LOOKUPS and formats[block.output].bits > LOOKUP_BITS:
+            wide = wide_form(block.node, len(observed[block.inputs[0]].mean))
+        result += wide or (block,)
+    return tuple(result)
+
+
+def _gates(blocks: Sequence[Block], observed: Mapping[str, Observed]) -> dict[str, Observed]:
+    """Statistics of the second factors of a HardSwish: only their range is asked for, and it is known."""
+    unit = Histogram("gate")
+    unit.add(np.array([0.0, 1.0]))
+    return {block.output: replace(observed[block.inputs[0]], histogram=unit, formats={}) for block in blocks
+            if isinstance(block, MacBlock) and block.output.endswith(GATE) and block.output not in observed}
 
 
 def _narrow_lookups(blocks: Sequence[Block], formats: dict[str, Format], observed: dict[str, Observed], options: Options,
@@ -147,9 +172,27 @@ def _widen_containers(blocks: Sequence[Block], built: Mapping[str, Built], forma
                              f"as its sums take {one.lane_bits} bits")
             group = shared[term.input]
             needed[group] = max(needed.get(group, 0), container)
-    for name, form in formats.items():
-        if needed.get(shared.get(name, name), 0) > form.container:
-            formats[name] = replace(form, container=needed[shared[name]])
+    products = [block.node for block in blocks if isinstance(block, NodeBlock) and block.node.op == "Mul"]
+    while _apply(needed, shared, formats) or _match_factors(products, needed, shared, formats):
+        pass
+
+
+def _apply(needed: Mapping[str, int], shared: Mapping[str, str], formats: dict[str, Format]) -> bool:
+    """Give all activations of a group the container that it needs; says whether that changed anything."""
+    wider = {name: needed[shared[name]] for name, form in formats.items() if needed.get(shared.get(name, name), 0) > form.container}
+    formats.update({name: replace(formats[name], container=container) for name, container in wider.items()})
+    return bool(wider)
+
+
+def _match_factors(products: Sequence[Node], needed: dict[str, int], shared: Mapping[str, str], formats: Mapping[str, Format]) -> bool:
+    """Both factors of a product lie in equal containers, at least as wide as the result's; says whether some must grow for it."""
+    grows = False
+    for node in products:
+        widest = max(formats[name].container for name in (*node.inputs, node.output))
+        for name in node.inputs:
+            if formats[name].container < widest:
+                needed[shared[name]], grows = widest, True
+    return grows
 
 
 def _features(graph: Graph, blocks: Iterable[Block], formats: Mapping[str, Format]) -> dict[str, Feature]:

@@ -100,7 +100,7 @@ def _blocks_of(graph: Graph, node: Node, taken: tuple[Node, ...]) -> list[Block]
         part = identity_part(node.name, node.inputs[0], channels)
         return [MacBlock(name=node.name, parts=(part,), bias=nothing, output=node.output, clip=_clip(node))]
     if node.op == "PRelu":
-        return _prelu(graph, node)
+        return list(leaky(node, np.asarray(graph.initializers[node.inputs[1]], np.float64).reshape(-1)))
     return [NodeBlock(node=node)]
 
 
@@ -137,13 +137,12 @@ def _pool_part(graph: Graph, node: Node) -> Part:
                 stride=_pair(node, "stride"), pads=_pads(node), groups=channels)
 
 
-def _prelu(graph: Graph, node: Node) -> list[Block]:
-    """x -> relu(x), then slope * x + (1 - slope) * relu(x): a depthwise 1x1 part each."""
-    slope = np.asarray(graph.initializers[node.inputs[1]], np.float64).reshape(-1)
+def leaky(node: Node, slope: np.ndarray) -> tuple[MacBlock, MacBlock]:
+    """x where it is positive, else slope (C,) * x: relu(x), then slope * x + (1 - slope) * relu(x), a depthwise 1x1 part each."""
     channels = len(slope)
     positive = f"{node.output}.positive"
     rectified = MacBlock(name=f"{node.name}.positive", parts=(identity_part(node.name, node.inputs[0], channels),), bias=np.zeros(channels),
                          output=positive, clip=(0.0, np.inf), keeps_format=True)
     parts = tuple(Part(node=node.name, input=name, weight=weight.reshape(channels, 1, 1, 1), groups=channels)
                   for name, weight in ((node.inputs[0], slope), (positive, 1 - slope)))
-    return [rectified, MacBlock(name=node.name, parts=parts, bias=np.zeros(channels), output=node.output)]
+    return rectified, MacBlock(name=node.name, parts=parts, bias=np.zeros(channels), output=node.output)
