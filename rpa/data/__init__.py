@@ -2,6 +2,7 @@
 
 `load("mnist")` finds a published set in a folder given, in RPA_DATA, in the cache or in an installed package; `fetch("mnist")` (or
 `python -m rpa.data fetch mnist`) brings it into the cache. Sets that arrive with a Python package need no fetching.
+`load_foreign("open_nsfw")` is the file of a network that others trained, fetched in the same way.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from rpa.data.bundled import BUNDLED, load_bundled
 from rpa.data.catalogue import PUBLISHED
 from rpa.data.dataset import Dataset, Split
 from rpa.data.errors import DataError
+from rpa.data.foreign import FOREIGN, fetch_foreign, load_foreign
 from rpa.data.store import cache_folder, fetch, load_published
 
-__all__ = ["NAMES", "DataError", "Dataset", "Split", "cache_folder", "fetch", "load"]
+__all__ = ["FOREIGN", "NAMES", "DataError", "Dataset", "Split", "cache_folder", "fetch", "fetch_foreign", "load", "load_foreign"]
 
 NAMES = (*PUBLISHED, *BUNDLED)
 

