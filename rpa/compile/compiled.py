@@ -14,9 +14,9 @@ from isa.program import Program
 from rpa.arch.config import ArrayConfig
 from rpa.arch.macro import Macro
 from rpa.compile.explain import NetReport, explain
-from rpa.compile.flash_plan import Placement
 from rpa.compile.link import Linked, feature_names, link, write
 from rpa.compile.network import Mapped, map_network
+from rpa.flash.placed import Placement
 from rpa.net.errors import NetError
 from rpa.net.integer import IntNet
 
@@ -75,7 +75,7 @@ class CompiledNet:
 
         names = feature_names(self.net)
         given = {names.get(name, name): values for name, values in inputs.items()}
-        result = rpa.run(self.program, given, backend, max_cycles=_NO_LIMIT, preflight=False, **({} if macro is None else {"macro": macro}))
+        result = rpa.run(self.program, given, backend, max_cycles=_NO_LIMIT, preflight=False, macro=macro)
         if result.fault is not None:
             raise NetError(f"`{self.net.name}` stopped: {result.fault}")
         features = {name: self._read(result, names[name]) for name in self.net.features}

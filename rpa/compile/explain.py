@@ -161,10 +161,9 @@ def _mapping(choice: Choice) -> str:
 
 def _on_macros(layer: FlashLayer) -> str:
     sites, macros = layer.sites, layer.macros
-    ranges = sorted({site.log2_lsb for site in sites})
     cells = sum(site.tile.cells.size for site in sites)
     return (f"flash: {len(sites)} tiles, {cells} cells in macro{'s' if len(macros) > 1 else ''} {', '.join(map(str, macros))}; "
-            f"{sites[0].encoding.name.lower()} encoding, {sites[0].slices} cells a weight; a conversion's step is 2^{', 2^'.join(map(str, ranges))}")
+            f"{sites[0].encoding.name.lower()} encoding, {sites[0].slices} cells a weight; a conversion's step is 2^{layer.log2_lsb}")
 
 
 _REASONS = {"macro": "passes of the macros fill the time; loads, drains and stores hide behind them",

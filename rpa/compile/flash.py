@@ -14,7 +14,7 @@ from rpa.arch.numerics import rounding_code
 from rpa.compile.banks import Banks
 from rpa.compile.commands import Command, Load, Nest, Results, Stage
 from rpa.compile.cost import Cost
-from rpa.compile.flash_plan import FlashLayer, OutputWindow, Site, act_bits
+from rpa.compile.flash_plan import FlashLayer, OutputWindow, Site
 from rpa.compile.layout import Layout, Placed, align
 from rpa.compile.loads import largest_unit, load_params, params_of
 from rpa.compile.tiling import origins
@@ -77,23 +77,22 @@ class FlashConvolution:
             placed, term = self.layout.features[self.node.terms[boxed[0].term].input], self.node.terms[boxed[0].term]
             piece = self._strip(boxed[0], pixels)
             load = piece.load(placed, y * term.stride[0] - term.pads[0], x * term.stride[1] - term.pads[1], base, self.config)
-            macs = tuple(self._mac(site, window, piece, pixels, base, bank) for site in boxed)
+            macs = tuple(self._mac(site, piece, pixels, base, bank) for site in boxed)
             stages.append(Stage(params if number == 0 else (), (load,), macs))
         last = stages.pop()
         return Nest("", (*stages, Stage(last.constants, last.loads, last.runs, self._results(window, pixels, entry, bank, o_base, y, x))))
 
-    def _mac(self, site: Site, window: OutputWindow, piece: _Strip, pixels: int, base: int, bank: int) -> Command:
+    def _mac(self, site: Site, piece: _Strip, pixels: int, base: int, bank: int) -> Command:
         term = self.node.terms[site.term]
         source = self.layout.features[term.input].feature
-        bits, signed = act_bits(source)
-        group = site.tile.outputs.start // self.config.cols
         return Command(f"nvmac {bank}", {
             "nv.macro": site.place.macro, "nv.row0": site.place.row0, "nv.rows": site.tile.rows, "nv.line0": site.place.line0,
-            "nv.outs": site.tile.outs, "nv.slices": site.slices, "nv.encoding": int(site.encoding), "nv.ebits": source.bits, "nv.abits": bits,
-            "nv.asigned": int(signed), "nv.range": site.log2_lsb, "nv.keep": int(site.keep), "nv.xbase": base,
+            "nv.outs": site.tile.outs, "nv.slices": site.slices, "nv.encoding": int(site.encoding), "nv.ebits": source.bits,
+            "nv.abits": site.act_bits, "nv.asigned": int(site.act_signed), "nv.range": self.layer.log2_lsb, "nv.keep": int(site.keep),
+            "nv.xbase": base,
             "nv.k0": piece.pixel_words, "nv.xk0": 1, "nv.k1": len(site.box.columns), "nv.xk1": term.dilation[1] * piece.pixel_words,
             "nv.k2": len(site.box.rows), "nv.xk2": piece.pitch, "nv.n0": pixels, "nv.xv0": term.stride[1] * piece.pixel_words, "nv.cv0": 1,
-            "nv.cg": wrapped(pixels), "nv.cbase": group * pixels % ACC_INDEX_COUNT})
+            "nv.cg": wrapped(pixels)})
 
     def _results(self, window: OutputWindow, pixels: int, entry: int, bank: int, o_base: int, y: int, x: int) -> Results:
         node, feature = self.node, self.output.feature

@@ -10,11 +10,12 @@ from rpa.compile.banks import Banks
 from rpa.compile.commands import Nest
 from rpa.compile.errors import CompileError
 from rpa.compile.flash import programming
-from rpa.compile.flash_plan import FlashLayer, Placement, plan_layers
+from rpa.compile.flash_plan import FlashLayer, plan_layers
 from rpa.compile.kernels import Choice, choices, on_macros
 from rpa.compile.layout import Layout, place
 from rpa.compile.refine import CANDIDATES, refine
 from rpa.compile.schedule import schedule
+from rpa.flash.placed import Placement
 from rpa.net.integer import IntNet
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from isa.errors import did_you_mean
+from isa.table import ACC_INDEX_COUNT
 from rpa.flash.counts import LayerCounts, TileCounts
 from rpa.flash.errors import FlashError
 from rpa.flash.mapping import Encoding, Tile, lines_per_group, tiles
@@ -107,7 +108,7 @@ def place_layers(net: IntNet, placement: Wanted, spec: MacroSpec, *, line: int,
 
 def _layer(net: IntNet, node: Mac, placement: Placement, spec: MacroSpec, line: int) -> PlacedLayer:
     try:
-        terms = [_term(net, node, index, placement, spec, line) for index in _macro_terms(node, placement)]
+        terms = _terms(net, node, placement, spec, line)
     except FlashError as error:
         raise FlashError(f"`{node.name}`: {error}") from None
     log2_lsb = placement.log2_lsb
@@ -120,7 +121,24 @@ def _layer(net: IntNet, node: Mac, placement: Placement, spec: MacroSpec, line: 
     return PlacedLayer(node=node, placement=placement, terms=terms, log2_lsb=log2_lsb, counts=counts)
 
 
-def _term(net: IntNet, node: Mac, index: int, placement: Placement, spec: MacroSpec, line: int) -> PlacedTerm:
+def _terms(net: IntNet, node: Mac, placement: Placement, spec: MacroSpec, line: int) -> list[PlacedTerm]:
+    """Terms in tiles of the same groups of outputs, at most as many as the machine has accumulators for: then what runs over several terms and
+    cuts into one accumulator always concerns whole tiles."""
+    indices = _macro_terms(node, placement)
+    terms = [_term(net, node, index, placement, spec, line, spec.cols // line) for index in indices]
+    room = [_groups(term.tiling, spec.cols // line) for term in terms]
+    most = min(ACC_INDEX_COUNT, *room)
+    lines = [most * term.tiling.group_lines + int(term.tiling.encoding == Encoding.REFERENCE) for term in terms]
+    return [term if groups == most else _term(net, node, index, placement, spec, line, limit)
+            for term, groups, index, limit in zip(terms, room, indices, lines, strict=True)]
+
+
+def _groups(tiling: Tiling, lines: int) -> int:
+    """Groups of outputs that a tile of so many lines has."""
+    return (lines - int(tiling.encoding == Encoding.REFERENCE)) // tiling.group_lines
+
+
+def _term(net: IntNet, node: Mac, index: int, placement: Placement, spec: MacroSpec, line: int, lines: int) -> PlacedTerm:
     term = node.terms[index]
     feature = net.features[term.input]
     weights, present = matrix(term, feature.bits)
@@ -129,7 +147,7 @@ def _term(net: IntNet, node: Mac, index: int, placement: Placement, spec: MacroS
     parts = boxes(kernel, words, elements, spec.rows)
     abits, signed = activation_bits(feature.low, feature.high)
     passes = Passes(abits, spec.dac.bits, signed)
-    tiling = tiles(weights, cell_bits=spec.cell_bits, rows=spec.rows, cols=spec.cols, line=line, encoding=placement.encoding,
+    tiling = tiles(weights, cell_bits=spec.cell_bits, rows=spec.rows, cols=lines * line, line=line, encoding=placement.encoding,
                    weight_bits=placement.weight_bits, cuts=[part.inputs(kernel[1], words, elements) for part in parts], present=present)
     height, width, _ = net.features[node.output].shape
     return PlacedTerm(index=index, term=term, bits=feature.bits, zero_point=feature.zero_point, passes=passes, tiling=tiling,
