@@ -13,7 +13,9 @@ import pytest
 
 pytest.importorskip("onnx", reason="networks need the extra `net`")
 pytest.importorskip("skimage", reason="the images are scikit-image's")
-ort = pytest.importorskip("onnxruntime", reason="the oracle of these networks in float")
+pytest.importorskip("onnxruntime", reason="the oracle of these networks in float")
+
+import onnxruntime as ort
 
 from rpa import data
 from rpa.compile.front import CompiledModel
