@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from rpa.arch.macro import bit_lengths
 from rpa.flash.sparsity import lossless_bits, needed_bits
 from rpa.flash.spec import MacroSpec
 
@@ -33,6 +34,8 @@ class TileCounts:
     """COMBINE visits of one pass: C of section 15."""
     active: Ints = field(repr=False)
     """(rows + 1,) operations by number of driven word lines."""
+    bounds: Ints = field(repr=False)
+    """(rows + 1, bit lines) largest sum of each bit line by number of driven word lines."""
     vectors: int = 0
     charge: int = 0
     """Sum over all operations and bit lines of digit times cell code, before any conversion: what the array's current is proportional to."""
@@ -101,6 +104,11 @@ class LayerCounts:
         return lossless if isinstance(spec.adc.bits, str) else spec.adc.bits
 
     @property
+    def adc_bits_lines(self) -> int:
+        """Bits decided by converters that also know the cells of each of their bit lines; see `rpa.flash.sparsity.line_bounds`."""
+        return sum(int((tile.active @ self._line_bits(tile)).sum()) for tile in self.tiles)
+
+    @property
     def adc_bits_full(self) -> int:
         """Bits decided by converters that always convert with their full resolution."""
         return self.resolution * (self.conversions + self.skipped)
@@ -124,6 +132,10 @@ class LayerCounts:
         """Bits that a sparsity-aware converter decides with `active` driven word lines."""
         spec = self.spec
         return needed_bits(active, dac_bits=spec.dac.bits, cell_bits=spec.cell_bits, adc_bits=self.resolution, log2_lsb=self.log2_lsb)
+
+    def _line_bits(self, tile: TileCounts) -> Ints:
+        largest = np.floor(tile.bounds / 2.0**self.log2_lsb + 0.5).astype(np.int64)
+        return bit_lengths(np.minimum(largest, (1 << self.resolution) - 1))
 
     def _over_bits(self, value) -> int:
         """Sum over conversions of a function of the bits that they take."""

@@ -158,8 +158,9 @@ class LayerReport:
         made, skipped = self.counts.conversions, self.counts.skipped
         parts = {f"{each.name} [nJ]": getattr(self.energy, each.name) / 1e3 for each in fields(Split)}
         return {"layer": self.layer, "cycles": self.cycles, **parts, "energy [nJ]": self.energy.total / 1e3,
-                "array instead [nJ]": self.digital_pj / 1e3, "conversions": made / self.counts.images, "skipped [%]": 100 * skipped / max(1, made + skipped),
-                "ADC saved [%]": saved(self.full.adc, self.energy.adc), "rows driven [%]": 100 * self.counts.active / max(1, self.counts.word_lines)}
+                "array instead [nJ]": self.digital_pj / 1e3, "conversions": made / self.counts.images,
+                "skipped [%]": 100 * skipped / max(1, made + skipped), "ADC saved [%]": saved(self.full.adc, self.energy.adc),
+                "rows driven [%]": 100 * self.counts.active / max(1, self.counts.word_lines)}
 
 
 def saved(before: float, after: float) -> float:

@@ -18,6 +18,7 @@ from rpa.flash.mapping import Mapping as Tiling
 from rpa.flash.pack import Position, pack
 from rpa.flash.passes import activation_bits
 from rpa.flash.patterns import Passes
+from rpa.flash.sparsity import line_bounds
 from rpa.flash.spec import MacroSpec
 from rpa.flash.wordlines import WORD_BITS, boxes, matrix, pixel_words
 from rpa.net.integer import IntNet, Mac, Term
@@ -151,7 +152,7 @@ def _term(net: IntNet, node: Mac, index: int, placement: Placement, spec: MacroS
                    weight_bits=placement.weight_bits, cuts=[part.inputs(kernel[1], words, elements) for part in parts], present=present)
     height, width, _ = net.features[node.output].shape
     return PlacedTerm(index=index, term=term, bits=feature.bits, zero_point=feature.zero_point, passes=passes, tiling=tiling,
-                      tiles=[_placed(tiling, tile, parts[tile.cut].count, passes.shifts.size) for tile in tiling.tiles], positions=height * width)
+                      tiles=[_placed(tiling, tile, parts[tile.cut].count, passes) for tile in tiling.tiles], positions=height * width)
 
 
 def _place(layers: Iterable[PlacedLayer], spec: MacroSpec, line: int, macros: int | None) -> npt.NDArray[np.int64]:
@@ -203,12 +204,13 @@ def _macro_terms(node: Mac, placement: Placement) -> tuple[int, ...]:
     return joining or tuple(range(len(node.terms)))
 
 
-def _placed(tiling: Tiling, tile: Tile, words: int, steps: int) -> PlacedTile:
+def _placed(tiling: Tiling, tile: Tile, words: int, passes: Passes) -> PlacedTile:
     """A tile with empty counts, not yet in a macro."""
     reference_visits = tiling.slices if tiling.encoding == Encoding.REFERENCE else 0
     visits = reference_visits + -(-tile.outs // tiling.line) * lines_per_group(tiling.encoding, tiling.slices)
-    counts = TileCounts(rows=tile.rows, outs=tile.outs, lines=tile.lines, bit_lines=tile.cells.shape[1], words=words, passes=steps,
-                        kernel_lines=visits, active=np.zeros(tile.rows + 1, np.int64))
+    counts = TileCounts(rows=tile.rows, outs=tile.outs, lines=tile.lines, bit_lines=tile.cells.shape[1], words=words,
+                        passes=passes.shifts.size, kernel_lines=visits, active=np.zeros(tile.rows + 1, np.int64),
+                        bounds=line_bounds(tile.cells, passes.dac_bits))
     return PlacedTile(tile=tile, place=Position(0, 0, 0), columns=slice(0, 0), counts=counts, row_charge=tile.cells.sum(axis=1, dtype=np.int64))
 
 

@@ -28,3 +28,10 @@ def needed_bits(active: npt.ArrayLike, *, dac_bits: int, cell_bits: int, adc_bit
 def lossless_bits(rows: int, *, dac_bits: int, cell_bits: int) -> int:
     """Resolution that tells apart every sum of `rows` word lines."""
     return int(needed_bits(rows, dac_bits=dac_bits, cell_bits=cell_bits, adc_bits=31))
+
+
+def line_bounds(cells: npt.NDArray[np.integer], dac_bits: int) -> Ints:
+    """(rows + 1, bit lines) largest sum of each bit line by number of driven word lines: that of its largest cells (rows, bit lines)."""
+    largest = -np.sort(-np.asarray(cells, np.int64), axis=0)
+    sums = np.cumsum(largest, axis=0) * ((1 << dac_bits) - 1)
+    return np.vstack([np.zeros((1, sums.shape[1]), np.int64), sums])
