@@ -1,7 +1,8 @@
 """`Chip`: macros with errors behind the interface that the machine asks, `rpa.arch.macro.Macro`.
 
 An operation is, in this order: exact integer sums of what the driven cells add (:mod:`rpa.flash.static`), noise, compression, conversion. What is
-random in it is drawn by the macro's number of the operation and the bit line, so results do not depend on batches, backends or threads.
+random in it is drawn by the macro's number of the operation and the bit line, so results do not depend on batches, backends or threads. Compiled
+tables (:mod:`rpa.flash.kernels`) do this where they can; what is here in NumPy is what they must equal.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rpa.arch.macro import bit_lengths
-from rpa.flash import noise
+from rpa.flash import kernels, noise
 from rpa.flash.cells import Cells
 from rpa.flash.converters import Converters, driver_levels, search
 from rpa.flash.errors import FlashError
@@ -144,9 +145,19 @@ class Chip:
         self._in_reach(macro, 0, 0, 0)
         digits = self._digits(digits)
         numbers = self.take_numbers(macro, len(digits), first)
+        if not -8 <= log2_lsb <= 24:
+            raise FlashError(f"Chip.convert: `log2_lsb` is {log2_lsb}, must be -8..24")
         limits = np.minimum(np.broadcast_to(np.asarray(limits, np.int64), (len(digits),)), (1 << self.spec.adc.code_bits) - 1)
-        sums = self._sums(macro, digits, columns, numbers)
-        return self._codes(macro, self.compressed(sums), columns, log2_lsb, limits)
+        lines, blocks = kernels.lines_of(self, columns), self.block_of(numbers)
+        out = np.empty((len(digits), len(lines)), np.int64)
+        for block in np.unique(blocks):
+            which = blocks == block
+            if kernels.can(self, macro, int(block), lines):
+                out[which] = kernels.codes(self, macro, int(block), digits[which], columns, log2_lsb, limits[which], numbers[which])
+            else:
+                sums = self._sums(macro, int(block), digits[which], columns, numbers[which])
+                out[which] = self._codes(macro, self.compressed(sums), columns, log2_lsb, limits[which])
+        return out
 
     def take_numbers(self, macro: int, count: int, first: int | npt.ArrayLike | None = None) -> Ints:
         """Numbers of `count` operations: from `first` on, as given, or the macro's next ones."""
@@ -194,21 +205,16 @@ class Chip:
         numbers, telegraph = np.asarray(numbers, np.int64), self.spec.errors.telegraph
         return np.zeros_like(numbers) if isinstance(telegraph, str) else numbers // telegraph.dwell_operations
 
-    def _sums(self, macro: int, digits: npt.NDArray[np.uint8], columns: slice, numbers: Ints) -> Ints:
-        """Sums with noise, (operations, lines), in 2^-fraction_bits."""
-        lines = np.arange(self.spec.cols)[columns]
-        sums = np.empty((len(digits), len(lines)), np.int64)
-        blocks = self.block_of(numbers)
-        for block in np.unique(blocks):
-            which = blocks == block
-            static = self.static(macro, int(block))
-            if self.spec.ladder:
-                sums[which] = self._ladder_sums(macro, static, digits[which])[:, columns]
-            else:
-                sums[which] = columns_product(static.levels, static.linear, digits[which], columns)
-            if static.variance is not None:
-                variance = columns_product(static.variance, False, digits[which], columns)
-                sums[which] += self._noise(macro, variance, numbers[which], lines)
+    def _sums(self, macro: int, block: int, digits: npt.NDArray[np.uint8], columns: slice, numbers: Ints) -> Ints:
+        """Sums with noise, (operations, lines), in 2^-fraction_bits, of operations of one block."""
+        static = self.static(macro, block)
+        if self.spec.ladder:
+            sums = self._ladder_sums(macro, static, digits)[:, columns]
+        else:
+            sums = columns_product(static.levels, static.linear, digits, columns)
+        if static.variance is not None:
+            variance = columns_product(static.variance, False, digits, columns)
+            sums += self._noise(macro, variance, numbers, np.arange(self.spec.cols)[columns])
         return sums
 
     def _noise(self, macro: int, variance: Ints, numbers: Ints, lines: Ints) -> Ints:
@@ -233,8 +239,6 @@ class Chip:
         return np.rint(amp * self.trim[macro] * (spec.dac.top / spec.step_amp * (1 << FRACTION_BITS))).astype(np.int64)
 
     def _codes(self, macro: int, sums: Ints, columns: slice, log2_lsb: float, limits: Ints) -> Ints:
-        if not -8 <= log2_lsb <= 24:
-            raise FlashError(f"Chip.convert: `log2_lsb` is {log2_lsb}, must be -8..24")
         thresholds = self.thresholds(macro, log2_lsb)
         if thresholds is not None:
             bits = int(bit_lengths(limits.max(initial=0)))

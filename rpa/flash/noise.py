@@ -19,7 +19,7 @@ from rpa.arch.jit import inner, plain
 from rpa.flash.errors import FlashError
 
 U32, U64, F32, I32 = np.uint32, np.uint64, np.float32, np.int32
-_GOLDEN64, _GOLDEN32 = U64(0x9E3779B97F4A7C15), U32(0x9E3779B9)
+GOLDEN64, GOLDEN32 = U64(0x9E3779B97F4A7C15), U32(0x9E3779B9)
 _LINEAR, _CUBIC = F32(0.004681941794279669), F32(8.158837130653254e-10)
 SEED_LIMIT = (1 << 64) - 1
 
@@ -49,14 +49,14 @@ def mix32(x):
 
 @inner
 def counter_hash(key, counter):
-    """64 bits of a key and a counter, of which :func:`line_word` makes the words of lines."""
-    return mix64(U64(key + counter * _GOLDEN64))
+    """64 bits of a key and a counter, of which :func:`hashed_line` makes the words of lines."""
+    return mix64(U64(key + counter * GOLDEN64))
 
 
 @inner
-def line_word(high, low, line):
-    """32 bits of a line; high, low: the halves of :func:`counter_hash`."""
-    return mix32(U32(mix32(U32(low + line * _GOLDEN32)) ^ high))
+def hashed_line(high, low):
+    """32 bits of a line; high: upper half of :func:`counter_hash`, low: its lower half plus the line times GOLDEN32."""
+    return mix32(U32(mix32(low) ^ high))
 
 
 @inner
@@ -74,7 +74,7 @@ def words(key: np.uint64, counters: npt.ArrayLike, lines: npt.ArrayLike) -> npt.
     """Words of 32 bits for counters (0..2^63 - 1) and lines (0..2^31 - 1) that broadcast."""
     hashes = np.asarray(plain(counter_hash)(np.array([key]), np.atleast_1d(np.asarray(counters)).astype(U64)))
     low, high = hashes.astype(U32), (hashes >> U64(32)).astype(U32)
-    return plain(line_word)(high, low, np.atleast_1d(np.asarray(lines)).astype(U32))
+    return plain(hashed_line)(high, low + np.atleast_1d(np.asarray(lines)).astype(U32) * GOLDEN32)
 
 
 def normals(key: np.uint64, counters: npt.ArrayLike, lines: npt.ArrayLike) -> npt.NDArray[np.float32]:

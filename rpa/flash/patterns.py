@@ -114,15 +114,23 @@ def patterns_of(x: npt.NDArray[np.integer], passes: Passes) -> tuple[npt.NDArray
     patterns = np.empty((vectors, count, padded // in_group), np.uint8)
     active = np.empty((vectors, count), np.int32)
     if passes.dac_bits > 1:
-        digits = np.zeros((vectors, count, padded), np.uint8)
-        digits[:, :, :rows] = passes.digits(x)
-        _of_digits(digits, passes.dac_bits, in_group, patterns, active)
-        return patterns, active
+        return patterns_of_digits(passes.digits(x), passes.dac_bits)
     for low in range(0, passes.abits, 8):
         bits = min(8, passes.abits - low)
         held = np.zeros((vectors, padded), np.uint8)
         held[:, :rows] = x if x.dtype == np.uint8 and low == 0 else (x >> low) & 0xFF
         _of_bits(held, low, bits, patterns, active)
+    return patterns, active
+
+
+def patterns_of_digits(digits: npt.NDArray[np.uint8], dac_bits: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
+    """The same of digits (vectors, passes, rows)."""
+    in_group = rows_in_group(dac_bits)
+    vectors, count, rows = digits.shape
+    padded = np.zeros((vectors, count, -(-rows // in_group) * in_group), np.uint8)
+    padded[:, :, :rows] = digits
+    patterns, active = np.empty((vectors, count, padded.shape[2] // in_group), np.uint8), np.empty((vectors, count), np.int32)
+    _of_digits(padded, dac_bits, in_group, patterns, active)
     return patterns, active
 
 

@@ -7,6 +7,7 @@ The unit of sums is a digit of 1 times a cell code of 1. A cell's contribution t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,11 @@ class Static:
     """(digits 1..top, rows, cols), or None where reads have no noise."""
     currents: Floats
     """(rows, cols) ampere at full drive, wires included where they are static."""
+
+    @cached_property
+    def most(self) -> npt.NDArray[np.int64]:
+        """(cols,) the largest sum that digits can give."""
+        return self.levels.max(axis=0).sum(axis=0, dtype=np.int64)
 
 
 def fold(spec: MacroSpec, currents: Floats, drivers: Floats, trim: Floats) -> Static:

@@ -78,12 +78,12 @@ class TestConverters:
         assert codes.dtype == np.int64 and codes.std(axis=0).max() > 0
 
     def test_offset_and_gain_are_one_draw_per_converter(self):
-        codes = self.sweep(16, 0, {"offset_lsb": 5.0, "gain_error": 0.01}, cols=512)
+        codes = self.sweep(16, 0, {"offset_lsb": 5.0, "gain_error": 0.01}, cols=200)
         ideal = np.arange(1025)[:, None] * 15
         slope = (codes[1024] - codes[500]) / (ideal[1024] - ideal[500])
         offset = codes[500] - slope * ideal[500]
-        assert slope.std() == pytest.approx(0.01, rel=0.15) and slope.mean() == pytest.approx(1, abs=0.002)
-        assert offset.std() == pytest.approx(5, rel=0.15) and abs(offset.mean()) < 1
+        assert slope.std() == pytest.approx(0.01, rel=0.2) and slope.mean() == pytest.approx(1, abs=0.002)
+        assert offset.std() == pytest.approx(5, rel=0.2) and abs(offset.mean()) < 1.5
 
     def test_lines_that_share_a_converter_share_its_errors(self):
         chip = chip_of(np.full((1024, 16), 15), adc=Adc(bits=10, share=4, offset_lsb=5.0))

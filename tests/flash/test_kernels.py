@@ -1,14 +1,19 @@
 """The fast path: integer products when ideal, else the codes of `Chip.convert` bit by bit, whatever batch, order or thread."""
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rpa.arch.jit import HAVE_NUMBA
 from rpa.flash import kernels
 from rpa.flash.errors import FlashError
 from rpa.flash.kernels import by_operation, mac
@@ -17,12 +22,19 @@ from rpa.flash.patterns import Passes, patterns_of, rows_in_group
 from rpa.flash.spec import Adc, Dac, Errors
 from tests.flash.chips import chip_of
 
+ROOT = Path(__file__).resolve().parents[2]
 ALL = Errors.all()
 FAULTY = Adc(bits=7, share=2, dnl_lsb=0.5, inl_lsb=0.5, offset_lsb=0.5, gain_error=0.02)
 ERRORS = {"ideal": Errors(), "all": ALL.without("telegraph"), "traps": Errors(telegraph=Telegraph(fraction=0.5, dwell_operations=13), shot=Shot()),
           "ladder": Errors(ir_drop="exact", read_noise=ALL.read_noise), "noise": ALL.only("programming", "read_noise")}
 CONVERTERS = {"8 bits": Adc(), "as many as needed": Adc(bits="ideal"), "sar": FAULTY, "ramp": replace(FAULTY, kind="ramp"),
               "always": Adc(sparsity_aware=False)}
+
+
+def plainly(chip, macro, x, passes, columns, log2_lsb, row0, numbers):
+    """What `mac` should give: without tables, operation by operation, in NumPy."""
+    with patch.object(kernels, "COMPILED", False):
+        return by_operation(chip, macro, x, passes, columns, log2_lsb, row0, numbers)
 
 
 def activations(rng, vectors, rows, abits, signed):
@@ -48,7 +60,7 @@ def test_its_codes_are_those_of_convert(data, errors, converters, dac_bits, cell
     passes = Passes(abits, dac_bits, signed)
     found = mac(chip, 0, x, abits=abits, signed=signed, columns=columns, log2_lsb=log2_lsb, row0=row0, first=5)
     numbers = 5 + len(passes.shifts) * np.arange(11)
-    assert np.array_equal(found, by_operation(chip, 0, x, passes, columns, log2_lsb, row0, numbers))
+    assert np.array_equal(found, plainly(chip, 0, x, passes, columns, log2_lsb, row0, numbers))
 
 
 @pytest.mark.parametrize("dac_bits", [1, 2, 3, 4])
@@ -60,6 +72,39 @@ def test_ideal_it_is_the_integer_product(dac_bits, abits, signed, kind):
     x = activations(rng, 40, 100, abits, signed)
     chip = chip_of(cells, dac=Dac(bits=dac_bits), adc=Adc(bits="ideal"))
     assert np.array_equal(mac(chip, 0, x.astype(kind), abits=abits, signed=signed, log2_lsb=0), x @ cells)
+
+
+@pytest.mark.parametrize("errors", ["all", "traps", "noise"])
+@pytest.mark.parametrize("dac_bits", [1, 3])
+def test_convert_takes_tables_where_it_can_and_any_limits(errors, dac_bits):
+    rng = np.random.default_rng(4)
+    cells, digits = rng.integers(0, 16, (70, 20)), rng.integers(0, 1 << dac_bits, (90, 70)).astype(np.uint8)
+    limits = rng.integers(0, 300, 90)
+    found = []
+    for compiled in (True, False):
+        chip = chip_of(cells, ERRORS[errors], dac=Dac(bits=dac_bits), adc=CONVERTERS["sar"])
+        with patch.object(kernels, "COMPILED", compiled and HAVE_NUMBA):
+            found.append(chip.convert(0, digits, slice(3, 20), 1, limits))
+    assert np.array_equal(*found) and found[0].max() == 127
+
+
+def test_without_numba_the_same_bits():
+    """In a process where numba cannot be imported."""
+    script = """
+import sys
+if sys.argv[1] == "without":
+    sys.modules["numba"] = None
+import numpy as np
+from rpa.flash.kernels import mac
+from rpa.flash.spec import Errors
+from tests.flash.chips import chip_of
+rng = np.random.default_rng(1)
+chip = chip_of(rng.integers(0, 16, (50, 20)), Errors.all())
+print(mac(chip, 0, rng.integers(0, 256, (30, 50)), abits=8, log2_lsb=2).tolist())
+"""
+    told = [subprocess.run([sys.executable, "-c", script, word], check=True, capture_output=True, text=True, cwd=ROOT).stdout
+            for word in ("with", "without")]
+    assert told[0] == told[1] and len(told[0]) > 1000
 
 
 def test_several_blocks_of_lines(monkeypatch):
@@ -128,7 +173,7 @@ class TestReproducibility:
                        lambda: chip.reprogram(0, np.full((96, 24), 3.5))):
             change()
             results.append(self.run(chip, 0, self.x[:50], first=0))
-            assert np.array_equal(results[-1], by_operation(chip, 0, self.x[:50], Passes(8, 1), slice(None), 3, 0, 8 * np.arange(50)))
+            assert np.array_equal(results[-1], plainly(chip, 0, self.x[:50], Passes(8, 1), slice(None), 3, 0, 8 * np.arange(50)))
         assert all(not np.array_equal(one, other) for one, other in pairwise(results))
 
 
@@ -163,7 +208,7 @@ BAD = [
     ({"x": np.full((2, 8), 16)}, "mac: x has values 16..16, must be 0..15: 4 bits"),
     ({"x": np.full((2, 8), -9), "signed": True}, "mac: x has values -9..-9, must be -8..7: 4 bits"),
     ({"abits": 0}, "Passes: 0 bits in digits of 1, must be 1..16 and 1..4"),
-    ({"columns": slice(0, 8, 2)}, "mac: `columns` is slice(0, 8, 2), must be neighbouring bit lines")]
+    ({"columns": slice(0, 8, 2)}, "Chip: `columns` is slice(0, 8, 2), must be neighbouring bit lines")]
 
 
 @pytest.mark.parametrize(("options", "message"), BAD, ids=[message for _, message in BAD])

@@ -18,8 +18,8 @@ def _compiled(key, counters, lines):
     for i in range(len(counters)):
         hashed = noise.counter_hash(key, counters[i])
         for line in range(lines):
-            word = noise.line_word(np.uint32(hashed >> np.uint64(32)), np.uint32(hashed & np.uint64(0xFFFFFFFF)), np.uint32(line))
-            out[i, line] = noise.gaussian(word)
+            low = np.uint32(np.uint32(hashed & np.uint64(0xFFFFFFFF)) + np.uint32(line) * noise.GOLDEN32)
+            out[i, line] = noise.gaussian(noise.hashed_line(np.uint32(hashed >> np.uint64(32)), low))
     return out
 
 
