@@ -139,6 +139,17 @@ def dot(program: Program, seed: int) -> Case:
     return Case(inputs, {"total": np.array([total & 0xFFFF, total >> 16 & 0xFFFF])})
 
 
+def flash(program: Program, seed: int) -> Case:
+    """One convolution twice: weights for the array, and digit by digit in cells for the macros."""
+    rng = np.random.default_rng(seed)
+    inputs = {name: draw(program, name, rng) for name in ("act", "weight")}
+    acc = golden.convolve(inputs["act"], inputs["weight"])
+    scale = random_scale(acc, program.tensors["out"].bits, 0, acc.shape[-1], rng)
+    out = golden.requantize(acc, scale, golden.signed_limits(program.tensors["out"].bits))
+    cells = golden.differential_cells(inputs["weight"], program.config["nv_cell_bits"], program.tensors["cells"].shape)
+    return Case({**inputs, "scale": scale, "cells": cells}, {"out": out, "flash_out": out})
+
+
 REQUANTIZE_MODES = ("half_up", "half_even", "floor", "gemmlowp", "stochastic")
 REQUANTIZE_LIMITS = (-100, 100)
 REQUANTIZE_ZERO_POINT = -3

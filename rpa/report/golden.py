@@ -34,6 +34,21 @@ def convolve_depthwise(act: np.ndarray, weight: np.ndarray) -> np.ndarray:
                for ky in range(kernel) for kx in range(kernel))
 
 
+def differential_cells(weight: np.ndarray, cell_bits: int, shape: tuple[int, int, int]) -> np.ndarray:
+    """Cells of weights (N, ...) in NOR-flash macros, ``shape`` = (tiles, word lines, lines * N): a line for every digit of the positive
+    weights, lowest first, then of the negative ones; a word line for every weight of an output."""
+    outputs = len(weight)
+    slices = shape[2] // outputs // 2
+    lines = []
+    for part in (np.maximum(weight, 0), np.maximum(-weight, 0)):
+        for _ in range(slices):
+            lines.append(part.reshape(outputs, -1).T % (1 << cell_bits))
+            part = part // (1 << cell_bits)
+        if part.any():
+            raise ValueError(f"a weight needs more than {slices} cells of {cell_bits} bits")
+    return np.concatenate(lines, axis=1).reshape(shape)
+
+
 def windows(act: np.ndarray, size: int) -> np.ndarray:
     """Non-overlapping size x size windows of act (H, W, C) as (H/size, W/size, size*size, C)."""
     height, width, channels = act.shape

@@ -40,6 +40,8 @@ class Kernel:
     """Further constants that it is always assembled with."""
     timed_part: bool = False
     """True if the program leaves in r1 the cycles of the part that counts (operands in the banks)."""
+    macros: bool = False
+    """True if it needs NOR-flash macros."""
     packs: bool = False
     """True if it packs words on the way in, for which the bus must be 16/bits words wide."""
 
@@ -50,7 +52,7 @@ class Kernel:
 
     def fits(self, config: ArrayConfig, act_bits: int) -> bool:
         """False where this machine cannot run the kernel at this width."""
-        return not self.packs or 16 // act_bits <= config.bus_words
+        return (not self.packs or 16 // act_bits <= config.bus_words) and (not self.macros or config.nv_macros > 0)
 
     def case(self, program: Program, seed: int = 0) -> Case:
         """Seeded inputs and golden outputs for a program assembled from this kernel."""
@@ -88,6 +90,7 @@ _ALL = (
     _kernel("16_requantize.rpa", "requantization in every rounding mode", cases.requantize, _FIXED, width_names=()),
     _kernel("16_requantize.rpa", "the same behind a right shift of the accumulators", partial(cases.requantize, pre=5), _FIXED, width_names=(),
             name="requantize_pre", defines={"PRE": 5}),
+    _kernel("17_flash.rpa", "3x3 convolution in NOR-flash macros, and on the array", cases.flash, ((8, 4), (8, 2), (4, 2)), macros=True),
 )
 KERNELS: dict[str, Kernel] = {kernel.name: kernel for kernel in _ALL}
 

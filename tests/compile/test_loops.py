@@ -188,7 +188,7 @@ def test_following_a_kernel_agrees_with_the_event_loop(path):
     try:
         for command in follow(program):
             if not command.text.startswith("sync"):
-                engine = ("ld", "ex", "dr", "st").index(command.engine)
+                engine = ("ld", "ex", "dr", "st", "nv").index(command.engine)
                 followed.setdefault(engine, []).append((command.pc, *held(command.engine, command.registers.values())))
     except CompileError as error:
         assert "counters cannot be followed" in str(error)
@@ -196,5 +196,5 @@ def test_following_a_kernel_agrees_with_the_event_loop(path):
     seen: dict[int, list] = {}
     for command in trace(program).commands:
         if command.name != "sync":
-            seen.setdefault(command.engine, []).append((command.pc, *held(("ld", "ex", "dr", "st")[command.engine], command.registers)))
+            seen.setdefault(command.engine, []).append((command.pc, *held(("ld", "ex", "dr", "st", "nv")[command.engine], command.registers)))
     assert followed == seen

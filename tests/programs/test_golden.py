@@ -68,5 +68,14 @@ def test_lfsr_by_hand():
     assert golden.lfsr_draws(golden.SEED_STEP, 1, 1)[0, 0] == 1
 
 
+def test_cells_of_differential_weights_by_hand():
+    weight = np.array([[[5, -8]], [[0, 7]]])                    # two outputs of two word lines: 5 and -8, 0 and 7
+    cells = golden.differential_cells(weight, 2, (1, 2, 8))
+    assert cells.tolist() == [[[1, 0, 1, 0, 0, 0, 0, 0],        # 5 = 1 + 1 * 4; lines: low and high digit, of positive and of negative
+                               [0, 3, 0, 1, 0, 0, 2, 0]]]       # 7 = 3 + 1 * 4, -8 = -(0 + 2 * 4)
+    with pytest.raises(ValueError, match="a weight needs more than 1 cells of 2 bits"):
+        golden.differential_cells(weight, 2, (1, 2, 4))
+
+
 def test_wrap_by_hand():
     assert golden.wrap(np.array([7, 8, -9, 255, 256]), 4).tolist() == [7, -8, 7, -1, 0]
