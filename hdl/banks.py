@@ -1,4 +1,4 @@
-"""Bank memories: A and W word banks, P banks, O banks (`docs/design.md` section 4). All are 0 at power-on."""
+"""Bank memories: A, W and X word banks, P banks, O banks (`docs/design.md` section 4). All are 0 at power-on."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _selected(m: Module, row, width: int, read, part):
 
 
 class WordBank(wiring.Component):
-    """One A or W bank: 16-bit read port, write port of up to ``bus_words`` words.
+    """One A, W or X bank: 16-bit read port, write port of up to ``bus_words`` words.
 
     ``r_en``, ``r_addr`` in cycle t, ``r_data`` from t+1 on; it holds while ``r_en`` is 0. A read in the cycle of a write to the
     same word gives the old one.

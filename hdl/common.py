@@ -10,7 +10,7 @@ Conventions for every block:
   increment of this cycle (0 if nothing happened). The machine adds fields of the same name and counts the sum.
 - ``debug``: a port that exists only in a debug build. Its layout's fields have the names of the lockstep fields
   (:mod:`rpa.arch.lockstep`) and hold registered values.
-- ``Execute(config, *, debug=False, sharing=None)`` holds streams, feeders and array; ports ``ctl`` (ENGINE_PORT),
+- ``Execute(config, *, debug=False, sharing=None)`` holds streams, feeders and array; ports ``ctl`` (engine_port),
   ``a``, ``w`` (bank_read), ``acc`` (towards the drain), ``events``, ``debug``. ``Drain(config, *, debug=False)`` has
   ``ctl``, ``acc`` (the same signature, flipped), ``p`` (param_read), ``o`` (bank_write), ``events``, ``debug``.
 """
@@ -25,7 +25,9 @@ from amaranth.hdl import ValueCastable
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
+from isa.spec import Register
 from isa.table import COUNTERS, ENGINES, FAULTS, INSTRUCTIONS, PARAM_WORDS, REGISTERS
+from rpa.arch.config import ArrayConfig
 
 WORD_BITS = 16
 """Bits of a container word: one bank word, one operand of a PE."""
@@ -33,6 +35,7 @@ VALUE_BITS = 32
 PC_BITS = 16
 """Bits that name an instruction that was fetched; `ArrayConfig.imem_words` is at most 2^16."""
 ENGINE_COUNT = len(ENGINES)
+"""Engines of the instruction set, as lockstep records and the commit log show them; a machine can have fewer, see :func:`engine_codes`."""
 
 ENGINE_CODE = {engine.name: engine.code for engine in ENGINES}
 FAULT_CODE = {fault.name: fault.code for fault in FAULTS}
@@ -54,39 +57,58 @@ class EntryKind(enum.Enum, shape=unsigned(2)):
     COMMAND = 2
 
 
-COMMAND = data.StructLayout({
-    "opcode": 6,           # of isa.table.INSTRUCTIONS
-    "args": ARGS_BITS,     # operand bits of the word; read them with operand()
-    "value": VALUE_BITS,   # ctxld: the context word; seed: rs; set and setr: the value
-    "wait": ENGINE_COUNT,  # bit e: take a token that engine e gave
-    "signal": ENGINE_COUNT,  # bit e: give a token to engine e at the end
-    "pc": PC_BITS,
-})
-ENTRY = data.StructLayout({"kind": EntryKind, "register": 8, "command": COMMAND})
-"""One queue entry. `register` is the index of `isa.table.REGISTERS` for SET; RESET uses nothing else."""
-
-GIVE = data.StructLayout({
-    "valid": 1,  # a command completes in this cycle (also with an empty mask)
-    "mask": ENGINE_COUNT,  # 0 when not valid
-    "pc": PC_BITS,
-})
 FAULT = data.StructLayout({"valid": 1, "code": 4, "pc": 32, "aux": 32})
 
 
+def engine_codes(config: ArrayConfig) -> dict[str, int]:
+    """The engines that this machine has, lowest code first: all, or all but `nv`, which is the last."""
+    return {name: code for name, code in ENGINE_CODE.items() if name != "nv" or config.nv_engine}
+
+
+def engine_count(config: ArrayConfig) -> int:
+    return len(engine_codes(config))
+
+
+def command_layout(config: ArrayConfig) -> data.StructLayout:
+    """A command on its way to its engine and in it."""
+    return data.StructLayout({
+        "opcode": 6,                     # of isa.table.INSTRUCTIONS
+        "args": ARGS_BITS,               # operand bits of the word; read them with operand()
+        "value": VALUE_BITS,             # ctxld: the context word; seed: rs; set and setr: the value
+        "wait": engine_count(config),    # bit e: take a token that engine e gave
+        "signal": engine_count(config),  # bit e: give a token to engine e at the end
+        "pc": PC_BITS,
+    })
+
+
+def entry_layout(config: ArrayConfig) -> data.StructLayout:
+    """One queue entry. `register` is the index of `isa.table.REGISTERS` for SET; RESET uses nothing else."""
+    return data.StructLayout({"kind": EntryKind, "register": 8, "command": command_layout(config)})
+
+
+def give_layout(config: ArrayConfig) -> data.StructLayout:
+    """What an engine completes in a cycle."""
+    return data.StructLayout({
+        "valid": 1,                    # a command completes in this cycle (also with an empty mask)
+        "mask": engine_count(config),  # 0 when not valid
+        "pc": PC_BITS,
+    })
+
+
 def operand(command, instruction: str, field: str):
-    """Bits of operand ``field`` of ``instruction`` in a view with `args` (COMMAND, DECODED), as an unsigned value."""
+    """Bits of operand ``field`` of ``instruction`` in a view with `args` (of a command, decoded), as an unsigned value."""
     spec = _OPERANDS[instruction, field]
     return command.args[spec.lo - ARGS_LO:spec.hi - ARGS_LO + 1]
 
 
-def register_layout(engine: str) -> data.StructLayout:
-    """The registers of one engine by their short name (`ex.n0` is `n0`), with exactly the bits of the table."""
-    return data.StructLayout({r.name.partition(".")[2]: Shape(r.bits, signed=r.signed) for r in REGISTERS if r.engine == engine})
+def registers_of(config: ArrayConfig, engine: str) -> dict[str, Register]:
+    """The registers of one engine by their short name (`ex.n0` is `n0`), without those that can only be 0 on this machine."""
+    return {r.name.partition(".")[2]: r for r in REGISTERS if r.engine == engine and r.limits(config) != (0, 0)}
 
 
-def register_resets(engine: str) -> dict[str, int]:
-    """Reset values of one engine's registers by short name."""
-    return {r.name.partition(".")[2]: r.reset for r in REGISTERS if r.engine == engine}
+def register_layout(config: ArrayConfig, engine: str) -> data.StructLayout:
+    """The registers of one engine, with exactly the bits of the table."""
+    return data.StructLayout({name: Shape(r.bits, signed=r.signed) for name, r in registers_of(config, engine).items()})
 
 
 def log2_of(m: Module, name: str, value: Value, choices: tuple[int, ...]) -> Signal:
@@ -102,6 +124,13 @@ def log2_of(m: Module, name: str, value: Value, choices: tuple[int, ...]) -> Sig
 def fault(m: Module, target, cause: str, pc, aux=0) -> None:
     """Drive FAULT view ``target`` in the current context of ``m``; a later call in program order wins."""
     m.d.comb += [target.valid.eq(1), target.code.eq(FAULT_CODE[cause]), target.pc.eq(pc), target.aux.eq(aux)]
+
+
+def sum_of(values: list[Value]) -> Value:
+    """Sum of the values, as a tree of adders."""
+    while len(values) > 1:
+        values = [values[k] + values[k + 1] if k + 1 < len(values) else values[k] for k in range(0, len(values), 2)]
+    return values[0]
 
 
 def bits_for_count(count: int) -> int:
@@ -143,29 +172,30 @@ def param_read(banks: int, entries: int) -> wiring.Signature:
 
 # -- engine and machine -----------------------------------------------------------------------------------------------
 
-ENGINE_PORT = wiring.Signature({
-    "head": In(ENTRY),
-    "head_valid": In(1),
-    "pop": Out(1),
-    "tokens_ok": In(1),
-    "port_free": In(1, init=1),
-    "start": Out(1),
-    "busy": Out(1),
-    "quiet": Out(1),
-    "give": Out(GIVE),
-    "fault": Out(FAULT),
-    "run": Out(1),
-    "waiting": Out(1),
-})
-"""Port of an engine towards the machine; all of it is combinational from registered state within the cycle.
+def engine_port(config: ArrayConfig) -> wiring.Signature:
+    """Port of an engine towards the machine; all of it is combinational from registered state within the cycle.
 
-``head``, ``head_valid``: oldest queue entry. ``pop``: the entry leaves at the end of this cycle (SET and RESET always,
-a command when it starts). ``tokens_ok``: the registered token counts cover ``head.command.wait``; meaningless unless the
-head is a command. ``port_free``: the O banks' read port is free for the head; 1 where an engine does not need it.
-``start``: the head starts in this cycle (the machine takes its tokens). ``busy``: registered. ``quiet``: not busy and no
-entry in the pipeline. ``give``: what completes in this cycle. ``fault``: what the engine found in this cycle (a token
-overflow is found by :mod:`hdl.tokens`). ``run``, ``waiting``: the engine's cycle counters; neither: idle.
-"""
+    ``head``, ``head_valid``: oldest queue entry. ``pop``: the entry leaves at the end of this cycle (SET and RESET always,
+    a command when it starts). ``tokens_ok``: the registered token counts cover ``head.command.wait``; meaningless unless the
+    head is a command. ``port_free``: the O banks' read port is free for the head; 1 where an engine does not need it.
+    ``start``: the head starts in this cycle (the machine takes its tokens). ``busy``: registered. ``quiet``: not busy and no
+    entry in the pipeline. ``give``: what completes in this cycle. ``fault``: what the engine found in this cycle (a token
+    overflow is found by :mod:`hdl.tokens`). ``run``, ``waiting``: the engine's cycle counters; neither: idle.
+    """
+    return wiring.Signature({
+        "head": In(entry_layout(config)),
+        "head_valid": In(1),
+        "pop": Out(1),
+        "tokens_ok": In(1),
+        "port_free": In(1, init=1),
+        "start": Out(1),
+        "busy": Out(1),
+        "quiet": Out(1),
+        "give": Out(give_layout(config)),
+        "fault": Out(FAULT),
+        "run": Out(1),
+        "waiting": Out(1),
+    })
 
 
 @dataclass(frozen=True, kw_only=True)

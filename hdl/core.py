@@ -7,7 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.choose import choose
-from hdl.common import ENGINE_COUNT, ENTRY, FAULT, OPCODE, PC_BITS, VALUE_BITS, EntryKind, fault, operand
+from hdl.common import FAULT, OPCODE, PC_BITS, VALUE_BITS, EntryKind, engine_count, entry_layout, fault, operand
 from hdl.core_alu import CoreAlu
 from hdl.decode import ContextCheck, Decoder, ValueCheck
 from hdl.loops import LoopStack
@@ -41,20 +41,21 @@ class Core(wiring.Component):
 
     def __init__(self, config) -> None:
         self.config = config
+        engines = engine_count(config)
         super().__init__({
             "word": In(VALUE_BITS),
             "code_words": In(PC_BITS + 1),
             "pc": Out(VALUE_BITS),
             "next_pc": Out(VALUE_BITS),
             "halted": Out(1),
-            "push": Out(ENGINE_COUNT),
-            "entry": Out(ENTRY),
-            "full": In(ENGINE_COUNT),
-            "quiet": In(ENGINE_COUNT),
+            "push": Out(engines),
+            "entry": Out(entry_layout(config)),
+            "full": In(engines),
+            "quiet": In(engines),
             "counter": Out(8),
             "counter_value": In(COUNTER_BITS),
             "at_fence": Out(1),
-            "at_full": Out(ENGINE_COUNT),
+            "at_full": Out(engines),
             "blocked": Out(1),
             "retire": Out(COMMIT),
             "fault": Out(FAULT),
@@ -64,7 +65,7 @@ class Core(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.submodules.decoder = decoder = Decoder()
+        m.submodules.decoder = decoder = Decoder(self.config)
         m.submodules.alu = alu = CoreAlu()
         m.submodules.loops = loops = LoopStack()
         d = decoder.decoded

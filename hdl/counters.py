@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Signal, unsigned
+from itertools import pairwise
+
+from amaranth import Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.choose import choose
 from isa.table import COUNTER_BITS, COUNTERS
 
+NOWHERE = 254
+"""An even place behind the last counter that an instruction can name."""
+
 
 class Counters(wiring.Component):
     """Adds ``increments`` (a field per counter) at the end of every cycle; ``values[index]`` is registered, modulo 2^48.
 
-    ``selected`` is the value of counter ``select``, in the same cycle; 0 for an unknown one.
+    A counter without a field stays 0. ``selected`` is the value of counter ``select``, in the same cycle; 0 for an unknown one.
     """
 
     def __init__(self, increments: data.StructLayout) -> None:
@@ -26,28 +31,36 @@ class Counters(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        # An unknown counter is an even select that names no pair of values.
-        count = len(COUNTERS)
-        known = self.select < count
-        values = [self.values[k] for k in range(count)] + [Const(0, COUNTER_BITS)] * (count % 2)
-        m.d.comb += self.selected.eq(choose(m, Cat(self.select[0] & known, self.select[1:]), values))
-        for counter in COUNTERS:
+        counted = [counter for counter in COUNTERS if counter.name in dict(self.increments.shape())]
+        values = [self.values[counter.index] for counter in counted] + [Const(0, COUNTER_BITS)] * (len(counted) % 2)
+        m.d.comb += self.selected.eq(choose(m, self._place([counter.index for counter in counted]), values))
+        for counter in counted:
             m.d.sync += self.values[counter.index].eq(self.values[counter.index] + self.increments[counter.name])
         return m
 
+    def _place(self, indices: list[int]) -> Value:
+        """Where ``select`` stands among ``indices`` (ascending); for any other number an even place that names no pair of values."""
+        known, missing = self.select <= indices[-1], Const(0)
+        for before, after in pairwise([-1, *indices]):
+            if after > before + 1:
+                known &= (self.select <= before) | (self.select >= after)
+                missing = Mux(self.select > before, after - indices.index(after), missing)
+        return Mux(known, self.select - missing, NOWHERE)[:len(self.select)]
+
 
 def summed_layout(blocks: list[data.StructLayout]) -> data.StructLayout:
-    """Layout of `Counters.increments` for blocks with these `events` layouts: wide enough for the sum of each counter."""
+    """Layout of `Counters.increments` for blocks with these `events` layouts: wide enough for the sum of each counter that they feed."""
     fields = {}
     for counter in COUNTERS:
         largest = sum((1 << block[counter.name].width) - 1 for block in blocks if counter.name in dict(block))
-        fields[counter.name] = unsigned(max(1, largest.bit_length()))
+        if largest:
+            fields[counter.name] = unsigned(largest.bit_length())
     return data.StructLayout(fields)
 
 
 def sum_events(m: Module, increments: data.View, events: list[data.View]) -> None:
     """Drive each field of ``increments`` with the sum of the fields of that name."""
-    for counter in COUNTERS:
-        total = Signal(increments.shape()[counter.name].shape, name=f"total_{counter.name}")
-        parts = [view[counter.name] for view in events if counter.name in dict(view.shape())]
-        m.d.comb += [total.eq(sum(parts, Const(0))), increments[counter.name].eq(total)]
+    for name, field in increments.shape():
+        total = Signal(field.shape, name=f"total_{name}")
+        parts = [view[name] for view in events if name in dict(view.shape())]
+        m.d.comb += [total.eq(sum(parts, Const(0))), increments[name].eq(total)]

@@ -4,7 +4,7 @@ from amaranth import Cat, Const, Module, Mux, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.common import ARGS_BITS, ARGS_LO, ENGINE_CODE, ENGINE_COUNT, INSTRUCTION, VALUE_BITS
+from hdl.common import ARGS_BITS, ARGS_LO, ENGINE_CODE, INSTRUCTION, VALUE_BITS, engine_codes, engine_count
 from isa.spec import OPCODE_HI, OPCODE_LO, WORD_BITS, Field, Instruction, Register
 from isa.table import (
     CONTEXT_FIELDS,
@@ -20,27 +20,32 @@ from isa.table import (
     REGISTERS,
     SOURCES,
 )
+from rpa.arch.config import ArrayConfig
 
 _WAIT = INSTRUCTION["sync"].field("wait")
 _SIGNAL = INSTRUCTION["sync"].field("signal")
 _CFG = INSTRUCTION["set"].field("reg")
 _ENGINE = INSTRUCTION["reset"].field("engine")
 
-DECODED = data.StructLayout({
-    "opcode": OPCODE_HI - OPCODE_LO + 1,
-    "rd": 4,
-    "rs": 4,               # first source register of this instruction
-    "rt": 4,               # second source register
-    "immediate": VALUE_BITS,  # imm, shamt or count, extended as the table says
-    "offset": VALUE_BITS,  # sign-extended
-    "register": _CFG.bits,
-    "counter": 8,
-    "engines": ENGINE_COUNT,  # fence: the engines; an instruction for an engine: that engine, one-hot
-    "args": ARGS_BITS,
-    "wait": ENGINE_COUNT,
-    "signal": ENGINE_COUNT,
-    "legal": 1,            # known opcode, no reserved bit, known register, counter, dest and source
-})
+
+def decoded_layout(config: ArrayConfig) -> data.StructLayout:
+    """What the core knows of an instruction."""
+    engines = engine_count(config)
+    return data.StructLayout({
+        "opcode": OPCODE_HI - OPCODE_LO + 1,
+        "rd": 4,
+        "rs": 4,                  # first source register of this instruction
+        "rt": 4,                  # second source register
+        "immediate": VALUE_BITS,  # imm, shamt or count, extended as the table says
+        "offset": VALUE_BITS,     # sign-extended
+        "register": _CFG.bits,
+        "counter": 8,
+        "engines": engines,       # fence: the engines; an instruction for an engine: that engine, one-hot
+        "args": ARGS_BITS,
+        "wait": engines,
+        "signal": engines,
+        "legal": 1,               # known opcode, no reserved bit, known register, counter, engine, dest and source
+    })
 
 
 def bits_of(word: Value, field: Field) -> Value:
@@ -58,10 +63,16 @@ def one_of(value: Value, codes) -> Value:
 
 
 class Decoder(wiring.Component):
-    """Combinational: ``word`` to ``decoded``."""
+    """Combinational: ``word`` to ``decoded``. On a machine without NOR-flash macros what names them is not legal."""
 
-    word: In(WORD_BITS)
-    decoded: Out(DECODED)
+    def __init__(self, config: ArrayConfig) -> None:
+        self.engines = engine_codes(config)
+        known = [r for r in REGISTERS if r.engine in self.engines]
+        self.registers = {engine: [r.index for r in known if r.engine == engine] for engine in self.engines}
+        self.codes = {"cfg": [r.index for r in known], "counter": [c.index for c in COUNTERS], "source": [s.code for s in SOURCES],
+                      "dest": [d.code for d in DESTS if d.name != "x" or "nv" in self.engines], "engine": self.engines.values()}
+        """Field kind -> the codes that are legal."""
+        super().__init__({"word": In(WORD_BITS), "decoded": Out(decoded_layout(config))})
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -73,6 +84,8 @@ class Decoder(wiring.Component):
         ]
         with m.Switch(out.opcode):
             for instruction in INSTRUCTIONS:
+                if instruction.engine not in (None, *self.engines):
+                    continue
                 with m.Case(instruction.opcode):
                     m.d.comb += self._fields(instruction)
                     m.d.comb += out.legal.eq(self._legal(instruction))
@@ -90,17 +103,16 @@ class Decoder(wiring.Component):
         elif any(field.name == "engine" for field in instruction.fields):
             statements.append(out.engines.eq(1 << bits_of(self.word, _ENGINE)))
         elif any(field.kind == "cfg" for field in instruction.fields):
-            statements.append(out.engines.eq(Cat(*(one_of(bits_of(self.word, _CFG), (r.index for r in REGISTERS if r.engine == engine))
-                                                   for engine in ENGINE_CODE))))
+            statements.append(out.engines.eq(Cat(*(one_of(bits_of(self.word, _CFG), indices) for indices in self.registers.values()))))
         return statements
 
     def _legal(self, instruction: Instruction) -> Value:
-        known = {"cfg": (r.index for r in REGISTERS), "counter": (c.index for c in COUNTERS), "dest": (d.code for d in DESTS),
-                 "source": (s.code for s in SOURCES)}
         legal = (self.word & instruction.reserved_mask) == 0
         for field in instruction.fields:
-            if field.kind in known:
-                legal &= one_of(bits_of(self.word, field), known[field.kind])
+            if field.kind in self.codes:
+                legal &= one_of(bits_of(self.word, field), self.codes[field.kind])
+            elif field.kind == "engines":
+                legal &= bits_of(self.word, field)[len(self.engines):] == 0
         return legal
 
 

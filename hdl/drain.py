@@ -6,14 +6,15 @@ from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.common import ENGINE_PORT, WORD_BITS, bank_write, events_layout, fault, param_read
+from hdl.common import WORD_BITS, bank_write, engine_port, events_layout, fault, param_read
 from hdl.dot import WIDTH_LAYOUT
 from hdl.drain_walk import DrainWalk, drain_entry
 from hdl.engine import EngineFront
 from hdl.execute import acc_read
+from hdl.nv_accumulators import nv_acc_read
 from hdl.requantize import Requantizer
 from hdl.spread import by_width
-from isa.table import WIDTHS
+from isa.table import ACC_INDEX_COUNT, WIDTHS
 from rpa.arch.config import ArrayConfig
 
 STAGES = 5
@@ -21,15 +22,20 @@ STAGES = 5
 
 
 class Drain(wiring.Component):
-    """The drain engine: a visit a cycle, five cycles from the visit (D0) to the write of its word (D5); nothing stalls."""
+    """The drain engine: a visit a cycle, five cycles from the visit (D0) to the write of its word (D5); nothing stalls.
+
+    ``acc``: accumulators of the PEs; ``nv_acc``: those of NV, on a machine that has it.
+    """
 
     def __init__(self, config: ArrayConfig, *, debug: bool = False) -> None:
         self.config, self.with_debug = config, debug
         ports = {
-            "ctl": Out(ENGINE_PORT), "acc": In(acc_read(config)),
+            "ctl": Out(engine_port(config)), "acc": In(acc_read(config)),
             "p": Out(param_read(config.cols, config.p_entries)), "o": Out(bank_write(config.cols, config.o_depth)),
             "events": Out(events_layout(rq_elements=config.cols, rq_saturations=config.cols, o_writes=config.cols)),
         }
+        if config.nv_engine:
+            ports["nv_acc"] = In(nv_acc_read(config))
         if debug:
             ports["debug"] = Out(data.StructLayout({"dr_valid": STAGES, "lfsr": config.cols * 32, "dr_q": config.cols * WORD_BITS}))
         super().__init__(ports)
@@ -37,21 +43,23 @@ class Drain(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         config = self.config
-        m.submodules.front = front = EngineFront("dr")
+        m.submodules.front = front = EngineFront(config, "dr")
         m.submodules.walk = walk = DrainWalk(config)
         columns = [Requantizer(config.acc_bits, c) for c in range(config.cols)]
         for c, column in enumerate(columns):
             m.submodules[f"column{c}"] = column
         wiring.connect(m, wiring.flipped(self.ctl), front.ctl)
         shadow = front.shadow
+        rows = Mux(shadow.nv, 1, config.rows) if config.nv_engine else config.rows
         m.d.comb += [
-            front.bad_config.eq((shadow.row0 + shadow.rows > config.rows) | (shadow.acc0 + shadow.accs > 16)), front.last.eq(walk.last),
+            front.bad_config.eq((shadow.row0 + shadow.rows > rows) | (shadow.acc0 + shadow.accs > ACC_INDEX_COUNT)), front.last.eq(walk.last),
             walk.start.eq(front.ctl.start), walk.busy.eq(front.ctl.busy), walk.shadow.eq(shadow), walk.regs.eq(front.regs),
-            walk.command.eq(front.command), walk.raw_acc.eq(self.acc.data), walk.writing.eq(self.acc.writing),
+            walk.command.eq(front.command),
             self.acc.row.eq(walk.row), self.acc.bank.eq(walk.bank), self.acc.index.eq(walk.index),
             self.p.en.eq(walk.param_en), self.p.addr.eq(walk.param),
         ]
-        stages = [Signal(drain_entry(), name=f"d{k + 1}") for k in range(STAGES)]
+        self._sources(m, front, walk)
+        stages = [Signal(drain_entry(config), name=f"d{k + 1}") for k in range(STAGES)]
         bad_shift = self._bad_shift(m, columns, stages[0])
         taken = [walk.entry, *stages[:-1]]
         for entry, stage in zip(taken, stages, strict=True):
@@ -67,6 +75,14 @@ class Drain(wiring.Component):
                      "dr_q": Cat(column.q for column in columns)}
             m.d.comb += [self.debug[name].eq(value) for name, value in shown.items()]
         return m
+
+    def _sources(self, m: Module, front: EngineFront, walk: DrainWalk) -> None:
+        """Which accumulators are drained."""
+        m.d.comb += [walk.raw_acc.eq(self.acc.data), walk.writing.eq(self.acc.writing)]
+        if self.config.nv_engine:
+            m.d.comb += [self.nv_acc.bank.eq(walk.bank), self.nv_acc.index.eq(walk.index)]
+            with m.If(front.regs.nv):
+                m.d.comb += [walk.raw_acc.eq(self.nv_acc.data), walk.writing.eq(self.nv_acc.writing)]
 
     def _bad_shift(self, m: Module, columns: list[Requantizer], d1: data.View) -> Value:
         """Whether an entry in D1 has a shift that its rounding does not take."""

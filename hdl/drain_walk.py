@@ -7,7 +7,20 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.accumulators import INDEX_BITS
-from hdl.common import COMMAND, ENGINE_COUNT, FAULT, OPCODE, PC_BITS, VALUE_BITS, WORD_BITS, bits_for_count, fault, log2_of, operand, register_layout
+from hdl.common import (
+    FAULT,
+    OPCODE,
+    PC_BITS,
+    VALUE_BITS,
+    WORD_BITS,
+    bits_for_count,
+    command_layout,
+    engine_count,
+    fault,
+    log2_of,
+    operand,
+    register_layout,
+)
 from hdl.requantize import scaling
 from isa.table import ACC_BANKS
 from rpa.arch.config import ArrayConfig
@@ -18,10 +31,10 @@ LANE_COUNTS = (1, 2, 4, 8)
 RAW_HALVES = 2
 
 
-def drain_entry() -> data.StructLayout:
+def drain_entry(config: ArrayConfig) -> data.StructLayout:
     """An entry on its way from D1 to D5; ``scaling.valid`` is set for elements only, not for `sync` and `seed`."""
     return data.StructLayout({
-        "valid": 1, "last": 1, "signal": ENGINE_COUNT, "pc": PC_BITS, "seed": 1, "seed_value": VALUE_BITS,
+        "valid": 1, "last": 1, "signal": engine_count(config), "pc": PC_BITS, "seed": 1, "seed_value": VALUE_BITS,
         "scaling": scaling(), "bits": 5, "position": 4,  # first bit of the element in its word
         "write": 1, "address": 16,                       # the word is complete with this element, and goes there
     })
@@ -38,13 +51,13 @@ class DrainWalk(wiring.Component):
 
     def __init__(self, config: ArrayConfig) -> None:
         self.config = config
-        registers = register_layout("dr")
+        registers = register_layout(config, "dr")
         accs = data.ArrayLayout(unsigned(config.acc_bits), config.cols)
         super().__init__({
-            "start": In(1), "busy": In(1), "shadow": In(registers), "regs": In(registers), "command": In(COMMAND),
+            "start": In(1), "busy": In(1), "shadow": In(registers), "regs": In(registers), "command": In(command_layout(config)),
             "row": Out(bits_for_count(config.rows)), "bank": Out(1), "index": Out(INDEX_BITS), "raw_acc": In(accs), "acc": Out(accs),
             "writing": In(ACC_BANKS), "param_en": Out(1), "param": Out(bits_for_count(config.p_entries)),
-            "entry": Out(drain_entry()), "last": Out(1), "fault": Out(FAULT),
+            "entry": Out(drain_entry(config)), "last": Out(1), "fault": Out(FAULT),
         })
 
     def elaborate(self, platform) -> Module:

@@ -30,10 +30,12 @@ SITES = {"lut4": 1, "carry": 2, "lut_ram": 6}
 """LUT4 positions (nextpnr's TRELLIS_COMB) that a cell takes on the chip: a carry cell two, a 16x4 RAM four and the two of its write port."""
 LFE5U_85F = {"sites": 83_640, "dsp": 156, "bram": 208}
 BLOCKS = {
-    r"rpa_pe": "PE", r"rpa_a_bank": "A bank", r"rpa_w_bank": "W bank", r"rpa_p_bank": "P bank", r"rpa\.machine\.storage\.o": "O banks",
+    r"rpa_pe": "PE", r"rpa_a_bank": "A bank", r"rpa_w_bank": "W bank", r"rpa_p_bank": "P bank", r"rpa_x_bank": "X bank",
+    r"rpa\.machine\.storage\.o": "O banks",
     r"rpa\.machine\.ex\.a_feeder\d+": "A feeder", r"rpa\.machine\.ex\.w_feeder\d+": "W feeder", r"rpa\.machine\.dr\.column\d+": "requantizer",
     r"rpa\.machine\.storage": "transposer", r"rpa\.machine\.control": "core", r"rpa\.machine\.counters": "counters", r"rpa\.machine\.ld": "ld",
-    r"rpa\.machine\.ex": "ex", r"rpa\.machine\.dr": "dr", r"rpa\.machine\.st": "st", r"rpa\.machine\.queue_\w+": "queue", r"rpa": "the rest",
+    r"rpa\.machine\.ex": "ex", r"rpa\.machine\.dr": "dr", r"rpa\.machine\.st": "st", r"rpa\.machine\.nv": "nv",
+    r"rpa\.machine\.queue_\w+": "queue", r"rpa": "the rest",
 }
 """Verilog modules that are blocks, and the row of the table in which they stand. A module that is none belongs to the one around it."""
 _PYOSYS = "import sys; from pyosys import libyosys; design = libyosys.Design(); [libyosys.run_pass(step, design) for step in sys.argv[1:]]"
@@ -99,12 +101,12 @@ def rows_of(statistics: dict[str, Any], top: str, titles: dict[str, str]) -> lis
 
 
 def estimate(config: ArrayConfig) -> list[dict[str, object]]:
-    """Return one row per block of the machine, the total, and what an LFE5U-85F has. Raises EstimateError.
+    """Return one row per block of the machine without its NOR-flash macros, the total, and what an LFE5U-85F has. Raises EstimateError.
 
     ``lut4`` ... ``bram`` are cells of all copies; ``sites`` the LUT4 positions that they take, those of carry chains and LUT RAM included;
     ``each`` those of one copy.
     """
-    text = to_verilog(config)
+    text = to_verilog(config, macro="pins")
     names = re.findall(r"^module \\?(\S+?)\s*\(", text, re.MULTILINE)
     titles = {name: title for pattern, title in BLOCKS.items() for name in names if re.fullmatch(pattern, name)}
     rows = rows_of(synthesize(text, TOP_NAME, [name for name in titles if name != TOP_NAME]), TOP_NAME, titles)

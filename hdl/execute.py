@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.accumulators import INDEX_BITS
 from hdl.array import PeArray
-from hdl.common import ENGINE_COUNT, ENGINE_PORT, PC_BITS, WORD_BITS, Sharing, bank_read, bits_for_count
+from hdl.common import PC_BITS, WORD_BITS, Sharing, bank_read, bits_for_count, engine_count, engine_port
 from hdl.dot import WIDTH_LAYOUT
 from hdl.engine import EngineFront
 from hdl.feeder import Feeder, feed_control, slice_shift
@@ -28,10 +28,10 @@ def acc_read(config: ArrayConfig) -> wiring.Signature:
     })
 
 
-_COMPLETION = {"valid": 1, "last": 1, "signal": ENGINE_COUNT, "pc": PC_BITS}
-EXEC_ENTRY = data.StructLayout({**_COMPLETION, "step": 1, "bank": 1, "index": INDEX_BITS, "first": 1, "width": WIDTH_LAYOUT,
-                                "a_signed": 1, "w_signed": 1})
-ACC_ENTRY = data.StructLayout({**_COMPLETION, "writes": 1, "bank": 1, "index": INDEX_BITS, "width": WIDTH_LAYOUT})
+def _stage_entry(config: ArrayConfig, **own) -> data.StructLayout:
+    """What a stage behind FEED holds: of every entry, and its ``own`` fields."""
+    return data.StructLayout({"valid": 1, "last": 1, "signal": engine_count(config), "pc": PC_BITS, "bank": 1, "index": INDEX_BITS,
+                              "width": WIDTH_LAYOUT, **own})
 
 
 class Execute(wiring.Component):
@@ -45,7 +45,7 @@ class Execute(wiring.Component):
         self.issue = Issue(config)
         self.array = PeArray(config, debug=debug, sharing=sharing)
         ports = {
-            "ctl": Out(ENGINE_PORT), "a": Out(bank_read(config.rows, config.a_depth)), "w": Out(bank_read(config.cols, config.w_depth)),
+            "ctl": Out(engine_port(config)), "a": Out(bank_read(config.rows, config.a_depth)), "w": Out(bank_read(config.cols, config.w_depth)),
             "acc": Out(acc_read(config)), "events": Out(self.issue.events.shape()),
         }
         if debug:
@@ -56,7 +56,7 @@ class Execute(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.submodules.front = front = EngineFront("ex")
+        m.submodules.front = front = EngineFront(self.config, "ex")
         m.submodules.issue, m.submodules.array = issue, array = self.issue, self.array
         wiring.connect(m, wiring.flipped(self.ctl), front.ctl)
         shadow = front.shadow
@@ -69,7 +69,8 @@ class Execute(wiring.Component):
         for name in "aw":
             mine, theirs = getattr(issue, name), getattr(self, name)
             m.d.comb += [theirs.en.eq(mine.en), theirs.addr.eq(mine.addr)]
-        feed, execute, acc = Signal(feed_entry(self.config)), Signal(EXEC_ENTRY), Signal(ACC_ENTRY)
+        feed, acc = Signal(feed_entry(self.config)), Signal(_stage_entry(self.config, writes=1))
+        execute = Signal(_stage_entry(self.config, step=1, first=1, a_signed=1, w_signed=1))
         m.d.sync += feed.eq(issue.entry)
         m.d.comb += front.pipe_busy.eq(feed.valid | execute.valid | acc.valid)
         buses = self._feed(m, front, feed)

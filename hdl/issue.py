@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.accumulators import INDEX_BITS
 from hdl.alu import is_op
-from hdl.common import COMMAND, ENGINE_COUNT, FAULT, OPCODE, PC_BITS, bank_read, bits_for_count, events_layout, fault, operand, register_layout
+from hdl.common import FAULT, OPCODE, PC_BITS, bank_read, bits_for_count, command_layout, engine_count, events_layout, fault, operand, register_layout
 from hdl.feeder import SLOT_BITS
 from hdl.pe import ACC_OPS, context_layout
 from hdl.streams import AffineStream, LoopNest, OperandStream
@@ -23,7 +23,7 @@ def feed_entry(config: ArrayConfig) -> data.StructLayout:
     return data.StructLayout({
         "valid": 1, "step": 1, "context": 1,  # an entry; of a run; of a ctxld
         "begins": 1,                          # the first entry of its command
-        "last": 1, "signal": ENGINE_COUNT, "pc": PC_BITS,
+        "last": 1, "signal": engine_count(config), "pc": PC_BITS,
         "slot": bits_for_count(config.ctx_slots), "bank": 1, "index": INDEX_BITS, "first": 1,
         "a": OPERAND_ENTRY, "w": OPERAND_ENTRY,
     })
@@ -48,10 +48,10 @@ class Issue(wiring.Component):
 
     def __init__(self, config: ArrayConfig) -> None:
         self.config = config
-        registers = register_layout("ex")
+        registers = register_layout(config, "ex")
         most = 8 * config.pes
         super().__init__({
-            "start": In(1), "busy": In(1), "shadow": In(registers), "regs": In(registers), "command": In(COMMAND),
+            "start": In(1), "busy": In(1), "shadow": In(registers), "regs": In(registers), "command": In(command_layout(config)),
             "a": Out(bank_read(config.rows, config.a_depth)), "w": Out(bank_read(config.cols, config.w_depth)),
             "entry": Out(feed_entry(config)), "last": Out(1), "fault": Out(FAULT),
             "events": Out(events_layout(a_reads=config.rows, a_hits=config.rows, w_reads=config.cols, w_hits=config.cols, mac_slots=most, macs=most)),

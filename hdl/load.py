@@ -1,4 +1,4 @@
-"""LD: external memory, a constant or O banks into A, W and P banks (`docs/design.md` section 5)."""
+"""LD: external memory, a constant or O banks into A, W, P and X banks (`docs/design.md` section 5)."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ from amaranth import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.common import ENGINE_PORT, FAULT, OPCODE, VALUE_BITS, WORD_BITS, bits_for_count, events_layout, fault, log2_of, operand
+from hdl.common import FAULT, OPCODE, VALUE_BITS, WORD_BITS, bits_for_count, engine_port, events_layout, fault, log2_of, operand
 from hdl.engine import EngineFront
 from hdl.memport import check_access, read_signature
 from hdl.queue import Queue
-from hdl.windows import ADDRESSES, ROW_BITS, Windows
-from isa.table import DESTS, SOURCES, WIDTHS
+from hdl.windows import ADDRESSES, DEST, DEST_BITS, ROW_BITS, Windows
+from isa.table import SOURCES, WIDTHS
 
 SOURCE = {source.name: source.code for source in SOURCES}
-DEST = {dest.name: dest.code for dest in DESTS}
 
 
 def units_of(config) -> tuple[int, ...]:
@@ -52,20 +51,20 @@ class Load(wiring.Component):
         words = data.ArrayLayout(unsigned(WORD_BITS), bus)
         self.pending_layout = data.StructLayout({"address": ADDRESSES, "takes": banks, "word": bits_for_count(config.cols), "last": 1})
         super().__init__({
-            "ctl": Out(ENGINE_PORT),
+            "ctl": Out(engine_port(config)),
             "memory": Out(read_signature(config)),
             "line_en": Out(1), "line_addr": Out(bits_for_count(config.o_depth)), "uses_line": Out(1),
             "line_width": Out(5), "line_first": Out(bits_for_count(config.cols)), "line_words": In(words),
-            "write_dest": Out(2), "write_en": Out(banks), "write_addr": Out(data.ArrayLayout(ADDRESSES, banks)),
+            "write_dest": Out(DEST_BITS), "write_en": Out(banks), "write_addr": Out(data.ArrayLayout(ADDRESSES, banks)),
             "write_size": Out(bits_for_count(bus.bit_length())), "write_data": Out(words),
-            "events": Out(events_layout(ext_read_words=bus, o_reads=config.cols, a_writes=config.rows * bus, w_writes=config.cols * bus,
-                                        p_writes=config.cols * bus)),
+            "events": Out(events_layout(ext_read_words=bus, o_reads=config.cols,
+                                        **{f"{name}_writes": size * bus for name, size in self.windows.sizes.items()})),
         })
 
     def elaborate(self, platform) -> Module:
         m = Module()
         config = self.config
-        m.submodules.front = front = EngineFront("ld")
+        m.submodules.front = front = EngineFront(config, "ld")
         m.submodules.windows = windows = self.windows
         m.submodules.pending = pending = Queue(max(2, 1 << config.mem_latency.bit_length()), self.pending_layout)
         wiring.connect(m, wiring.flipped(self.ctl), front.ctl)
@@ -185,8 +184,8 @@ class Load(wiring.Component):
     def _count_writes(self, m: Module, banks: int) -> None:
         written = Signal(range(banks * self.config.bus_words + 1))
         m.d.comb += written.eq(sum((self.write_en[bank] for bank in range(banks)), Const(0)) << self.write_size)
-        for name, code in DEST.items():
-            m.d.comb += self.events[f"{name}_writes"].eq(Mux(self.write_dest == code, written, 0))
+        for name in self.windows.sizes:
+            m.d.comb += self.events[f"{name}_writes"].eq(Mux(self.write_dest == DEST[name], written, 0))
 
 
 def _walk_layout(config) -> data.StructLayout:

@@ -6,7 +6,7 @@ from amaranth import Module, Signal
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.common import ENTRY, bits_for_count
+from hdl.common import bits_for_count
 
 
 class Queue(wiring.Component):
@@ -17,7 +17,7 @@ class Queue(wiring.Component):
     ``count`` is not 0; ``pop`` is allowed then.
     """
 
-    def __init__(self, depth: int, shape=ENTRY) -> None:
+    def __init__(self, depth: int, shape) -> None:
         self.depth, self.shape = depth, shape
         super().__init__({
             "push": In(1),

@@ -8,15 +8,15 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.banks import OutputBanks, ParamBank, WordBank
 from hdl.common import Sharing, bank_read, bank_write, bits_for_count, param_read, place
-from hdl.load import DEST
 from hdl.transpose import Transposer
-from hdl.windows import ADDRESSES
+from hdl.windows import ADDRESSES, DEST, DEST_BITS
 
 
 class Storage(wiring.Component):
-    """A, W, P and O banks and the transposer.
+    """A, W, P, O and X banks and the transposer.
 
-    ``a``, ``w``: operand reads (EX). ``p``: parameter reads, ``o``: result writes (DR). ``write_*``: bank writes of LD.
+    ``a``, ``w``: operand reads (EX). ``x``: reads of NV, on a machine that has it. ``p``: parameter reads, ``o``: result writes (DR).
+    ``write_*``: bank writes of LD.
     ``ld_*`` and ``st_*``: line reads, and what of the line is wanted in this cycle; ``words`` answers both. ``ld_uses_line``: LD holds the
     line; the machine never lets both hold it.
     """
@@ -26,14 +26,15 @@ class Storage(wiring.Component):
         banks, bus = max(config.rows, config.cols), config.bus_words
         words = data.ArrayLayout(unsigned(16), bus)
         line_addr, first = bits_for_count(config.o_depth), bits_for_count(config.cols)
+        ports = {"x": In(bank_read(1, config.x_depth))} if config.nv_engine else {}
         super().__init__({
             "a": In(bank_read(config.rows, config.a_depth)), "w": In(bank_read(config.cols, config.w_depth)),
             "p": In(param_read(config.cols, config.p_entries)), "o": In(bank_write(config.cols, config.o_depth)),
-            "write_dest": In(2), "write_en": In(banks), "write_addr": In(data.ArrayLayout(ADDRESSES, banks)),
+            "write_dest": In(DEST_BITS), "write_en": In(banks), "write_addr": In(data.ArrayLayout(ADDRESSES, banks)),
             "write_size": In(bits_for_count(bus.bit_length())), "write_data": In(words),
             "ld_uses_line": In(1), "ld_en": In(1), "ld_addr": In(line_addr), "ld_width": In(5), "ld_first": In(first),
             "st_en": In(1), "st_addr": In(line_addr), "st_width": In(5), "st_first": In(first),
-            "words": Out(words),
+            "words": Out(words), **ports,
         })
 
     def elaborate(self, platform) -> Module:
@@ -42,6 +43,8 @@ class Storage(wiring.Component):
         self._banks(m, "a", config.rows, self.a, lambda: WordBank(config.a_depth, bus))
         self._banks(m, "w", config.cols, self.w, lambda: WordBank(config.w_depth, bus))
         self._banks(m, "p", config.cols, self.p, lambda: ParamBank(config.p_entries, bus))
+        if config.nv_engine:
+            self._banks(m, "x", 1, self.x, lambda: WordBank(config.x_depth, bus))
         m.submodules.o = o = OutputBanks(config.cols, config.o_depth)
         m.submodules.transposer = turn = Transposer(config.cols, bus)
         m.d.comb += [

@@ -6,7 +6,7 @@ from amaranth import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.common import ENGINE_PORT, FAULT, OPCODE, VALUE_BITS, WORD_BITS, bits_for_count, events_layout, fault
+from hdl.common import FAULT, OPCODE, VALUE_BITS, WORD_BITS, bits_for_count, engine_port, events_layout, fault
 from hdl.engine import EngineFront
 from hdl.memport import check_access, write_signature
 from isa.table import WIDTHS
@@ -28,7 +28,7 @@ class Store(wiring.Component):
         words = data.ArrayLayout(unsigned(WORD_BITS), config.bus_words)
         self.word_bits = bits_for_count(config.cols)
         super().__init__({
-            "ctl": Out(ENGINE_PORT),
+            "ctl": Out(engine_port(config)),
             "memory": Out(write_signature(config)),
             "line_en": Out(1), "line_addr": Out(bits_for_count(config.o_depth)), "uses_line": Out(1),
             "line_width": Out(5), "line_first": Out(self.word_bits), "line_words": In(words),
@@ -37,7 +37,7 @@ class Store(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.submodules.front = front = EngineFront("st")
+        m.submodules.front = front = EngineFront(self.config, "st")
         wiring.connect(m, wiring.flipped(self.ctl), front.ctl)
         regs, command = front.regs, front.command
         unit = Signal(data.StructLayout({"valid": 1, "last": 1, "address": VALUE_BITS, "first": self.word_bits}))

@@ -1,4 +1,4 @@
-"""Counted loops and the affine streams over them: the index side of the EX engine, without multipliers."""
+"""Counted loops and the affine streams over them: the index side of the EX and NV engines, without multipliers."""
 
 from collections.abc import Sequence
 
@@ -12,25 +12,23 @@ COUNT_BITS = next(register.bits for register in REGISTERS if register.name == "e
 
 
 class LoopNest(wiring.Component):
-    """Indices of DIMS nested loops, loop 0 innermost.
+    """Indices of ``dims`` nested loops, loop 0 innermost.
 
     With ``start`` all indices are 0 from the next cycle on. With ``step`` the nest goes on to the next point at the end of
     the cycle. ``counts`` are the trip counts, at least 1, constant while the nest runs. ``advances`` (one bit set, none at the
     last point) is the loop that a step would increment; the loops below it go back to 0.
     """
 
-    start: In(1)
-    step: In(1)
-    counts: In(data.ArrayLayout(unsigned(COUNT_BITS), DIMS))
-    index: Out(data.ArrayLayout(unsigned(COUNT_BITS), DIMS))
-    nonzero: Out(DIMS)
-    advances: Out(DIMS)
-    at_end: Out(1)
+    def __init__(self, dims: int = DIMS) -> None:
+        self.dims = dims
+        counts = data.ArrayLayout(unsigned(COUNT_BITS), dims)
+        super().__init__({"start": In(1), "step": In(1), "counts": In(counts), "index": Out(counts), "nonzero": Out(dims), "advances": Out(dims),
+                          "at_end": Out(1)})
 
     def elaborate(self, platform) -> Module:
         m = Module()
         inner_ends: Value = Const(1)
-        for d in range(DIMS):
+        for d in range(self.dims):
             following, ends = Signal(COUNT_BITS + 1, name=f"following{d}"), Signal(name=f"ends{d}")
             m.d.comb += [following.eq(self.index[d] + 1), ends.eq(following == self.counts[d]), self.nonzero[d].eq(self.index[d] != 0),
                          self.advances[d].eq(inner_ends & ~ends)]
@@ -50,16 +48,17 @@ class AffineStream(wiring.Component):
     loop d holds the value at the current point with the loops below d at 0.
     """
 
-    def __init__(self, bits: int) -> None:
+    def __init__(self, bits: int, dims: int = DIMS) -> None:
+        self.dims = dims
         super().__init__({
-            "start": In(1), "step": In(1), "advances": In(DIMS), "base": In(bits),
-            "strides": In(data.ArrayLayout(unsigned(bits), DIMS)), "value": Out(bits),
+            "start": In(1), "step": In(1), "advances": In(dims), "base": In(bits),
+            "strides": In(data.ArrayLayout(unsigned(bits), dims)), "value": Out(bits),
         })
 
     def elaborate(self, platform) -> Module:
         m = Module()
         bits = len(self.value)
-        held = [self.value, *(Signal(bits, name=f"base{d}") for d in range(1, DIMS))]
+        held = [self.value, *(Signal(bits, name=f"base{d}") for d in range(1, self.dims))]
         following = Signal(bits)
         m.d.comb += following.eq(_selected(self.advances, held) + _selected(self.advances, list(self.strides)))
         for d, register in enumerate(held):

@@ -19,7 +19,9 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.common import PC_BITS, VALUE_BITS, Sharing, bits_for_count
 from hdl.machine import LOG, Machine
+from hdl.macro import signature as macro_signature
 from hdl.memport import read_signature, write_signature
+from hdl.twin import Twin
 from isa.table import CORE_REGISTERS, COUNTER_BITS
 from rpa.arch.lockstep import record_fields
 
@@ -35,6 +37,8 @@ HOST_REGISTERS = {
     "counters": 128,  # counter i: low word at 128 + 2*i, high 16 bits at 129 + 2*i
 }
 REGISTER_BITS = 8
+MACROS = ("twin", "pins")
+"""What can stand behind the engine NV."""
 HOST_ADDRESS_BITS = PC_BITS + 1
 
 
@@ -44,8 +48,8 @@ def log_ports() -> dict[str, int]:
     return retire | {f"log_{name}": field.width for name, field in LOG if name != "retire"}
 
 
-def memory_ports(prefix: str, signature: wiring.Signature) -> dict:
-    """The members of a memory port as ports of the top level, named `<prefix>_<member>` (Verilog names without double underscores)."""
+def flat_ports(prefix: str, signature: wiring.Signature) -> dict:
+    """The members of a port as ports of the top level, named `<prefix>_<member>` (Verilog names without double underscores)."""
     return {f"{prefix}_{name}": member for name, member in signature.members.items()}
 
 
@@ -56,14 +60,21 @@ class Top(wiring.Component):
     still; a start must wait until no read response is outstanding. Debug build: one registered output per field of
     :mod:`rpa.arch.lockstep`, of that name, elements packed from bit 0 on, and the outputs of :func:`log_ports`. In cycle k of a run
     (``running`` is 1) log outputs belong to cycle k; registered outputs show the record of cycle k in the cycle after.
+
+    ``macro``: what stands behind the engine NV, on a machine that has it: "twin" is the exact circuit, "pins" brings the interface of
+    :mod:`hdl.macro` out as ports ``nv_*``, whose strobes are 0 while the machine stands still.
     """
 
-    def __init__(self, config, *, debug: bool = False, shared: bool = False) -> None:
-        self.config, self.with_debug = config, debug
+    def __init__(self, config, *, debug: bool = False, shared: bool = False, macro: str = "twin") -> None:
+        if macro not in MACROS:
+            raise ValueError(f"macro is {macro!r}, must be one of {', '.join(map(repr, MACROS))}")
+        self.config, self.with_debug, self.macro = config, debug, macro if config.nv_engine else None
         ports = {
             "host_address": In(HOST_ADDRESS_BITS), "host_write": In(1), "host_write_data": In(VALUE_BITS), "host_read_data": Out(VALUE_BITS),
-            "running": Out(1), **memory_ports("mem_read", read_signature(config)), **memory_ports("mem_write", write_signature(config)),
+            "running": Out(1), **flat_ports("mem_read", read_signature(config)), **flat_ports("mem_write", write_signature(config)),
         }
+        if self.macro == "pins":
+            ports |= flat_ports("nv", macro_signature(config))
         if debug:
             ports |= {field.name: Out(field.count * field.bits) for field in record_fields(config)}
             ports |= {name: Out(bits) for name, bits in log_ports().items()}
@@ -80,7 +91,14 @@ class Top(wiring.Component):
         self._instruction_memory(m, machine)
         self._run_state(m, machine, starting)
         self._host_reads(m, machine)
-        self._memory_ports(m, machine)
+        for prefix, port in (("mem_read", machine.read), ("mem_write", machine.write)):
+            self._bring_out(m, prefix, port, strobes=("valid",))
+        if self.macro == "pins":
+            self._bring_out(m, "nv", machine.macro, strobes=("start", "prog_valid"))
+        elif self.macro == "twin":
+            twin = Twin(self.config, self.sharing)
+            m.submodules.twin = ResetInserter(starting)(EnableInserter(self.running)(twin))
+            wiring.connect(m, machine.macro, twin.port)
         if self.with_debug:
             self._debug(m, machine)
         return m
@@ -134,15 +152,14 @@ class Top(wiring.Component):
                     m.d.comb += value.eq(machine.registers[i])
         m.d.sync += self.host_read_data.eq(value)
 
-    def _memory_ports(self, m: Module, machine: Machine) -> None:
-        """A machine that stands still must not repeat its last request."""
-        for prefix, port in (("mem_read", machine.read), ("mem_write", machine.write)):
-            for name, member in port.signature.members.items():
-                outer, inner = getattr(self, f"{prefix}_{name}"), getattr(port, name)
-                if member.flow is In:
-                    m.d.comb += inner.eq(outer)
-                else:
-                    m.d.comb += outer.eq(inner & self.running if name == "valid" else inner)
+    def _bring_out(self, m: Module, prefix: str, port: wiring.PureInterface, strobes: tuple[str, ...]) -> None:
+        """Connect ``port`` with the top's ports. A machine that stands still must not repeat its last request."""
+        for name, member in port.signature.members.items():
+            outer, inner = getattr(self, f"{prefix}_{name}"), getattr(port, name)
+            if member.flow is In:
+                m.d.comb += inner.eq(outer)
+            else:
+                m.d.comb += outer.eq(inner & self.running if name in strobes else inner)
 
     def _debug(self, m: Module, machine: Machine) -> None:
         for field in record_fields(self.config):

@@ -50,12 +50,13 @@ def _convert(component: wiring.Component, name: str) -> str:
     return _HEADER.sub("", text).strip() + "\n"
 
 
-def to_verilog(config, *, debug: bool = False) -> str:
+def to_verilog(config, *, debug: bool = False, macro: str = "twin") -> str:
     """Return the Verilog of the machine for ``config``; the top module is ``rpa``. Ports: :class:`hdl.top.Top`.
 
-    ``debug`` adds the outputs of the lockstep record and the commit log.
+    ``debug`` adds the outputs of the lockstep record and the commit log. ``macro``: "twin" puts the exact circuit in the place of the
+    NOR-flash macros of a machine that has them, "pins" brings their interface out.
     """
-    top = Top(config, debug=debug, shared=True)
+    top = Top(config, debug=debug, shared=True, macro=macro)
     parts = [_convert(top, TOP_NAME)]
     for module, build in sorted(top.sharing.modules.items()):
         parts.append(_convert(_Enabled(build()), module))
@@ -63,9 +64,9 @@ def to_verilog(config, *, debug: bool = False) -> str:
     return f"// RPA{' (debug build)' if debug else ''}: {sizes}\n\n" + "\n".join(parts)
 
 
-def ports(config, *, debug: bool = False) -> list[tuple[str, str, int]]:
+def ports(config, *, debug: bool = False, macro: str = "twin") -> list[tuple[str, str, int]]:
     """(direction, name, bits) of the top module's ports, `clk` and `rst` first, otherwise in declaration order."""
-    top = Top(config, debug=debug)
+    top = Top(config, debug=debug, macro=macro)
     top._MustUse__used = True  # asked for its ports only
     found = [("input", "clk", 1), ("input", "rst", 1)]
     for path, member, value in top.signature.flatten(top):
@@ -74,9 +75,9 @@ def ports(config, *, debug: bool = False) -> list[tuple[str, str, int]]:
     return found
 
 
-def instantiation_template(config, *, debug: bool = False) -> str:
+def instantiation_template(config, *, debug: bool = False, macro: str = "twin") -> str:
     """Return Verilog text that instantiates ``rpa`` with a wire for every port, and the host's register addresses as comments."""
-    found = ports(config, debug=debug)
+    found = ports(config, debug=debug, macro=macro)
     lines = [f"// host register `{name}` at word address {address}" for name, address in HOST_REGISTERS.items()]
     lines += [f"// instruction word i at word address {1 << (dict((n, b) for _, n, b in found)['host_address'] - 1)} + i"]
     lines += [f"wire {f'[{bits - 1}:0] ' if bits > 1 else ''}{name};  // {direction}" for direction, name, bits in found]

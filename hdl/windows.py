@@ -7,11 +7,13 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.common import FAULT, WORD_BITS, bits_for_count, fault, register_layout
-from isa.table import DESTS, REGISTERS
+from isa.table import DESTS, PARAM_WORDS, REGISTERS
 
 ROW_BITS = 18
 """Row numbers j0 + j' are -2^15 .. 2^15 + 2^16."""
 EVERY_LANE = 63
+DEST = {dest.name: dest.code for dest in DESTS}
+DEST_BITS = bits_for_count(len(DESTS))
 ADDRESSES = WORD_BITS
 """Bank addresses are modulo 2^16."""
 MAX_GROUP = next(r.maximum for r in REGISTERS if r.name == "ld.group")
@@ -35,11 +37,13 @@ class Windows(wiring.Component):
 
     def __init__(self, config) -> None:
         self.sizes = {"a": config.rows, "w": config.cols, "p": config.cols}
-        self.depths = {"a": config.a_depth, "w": config.w_depth, "p": 8 * config.p_entries}
+        self.depths = {"a": config.a_depth, "w": config.w_depth, "p": PARAM_WORDS * config.p_entries}
+        if config.nv_engine:
+            self.sizes["x"], self.depths["x"] = 1, config.x_depth
         self.banks = max(self.sizes.values())
         self.bus_words = config.bus_words
         super().__init__({
-            "regs": In(register_layout("ld")), "dest": In(2), "row": In(ROW_BITS), "address": In(ADDRESSES),
+            "regs": In(register_layout(config, "ld")), "dest": In(DEST_BITS), "row": In(ROW_BITS), "address": In(ADDRESSES),
             "size": In(bits_for_count(config.bus_words.bit_length())),
             "takes": Out(self.banks), "offset": Out(data.ArrayLayout(ADDRESSES, self.banks)), "fault": Out(FAULT),
         })
@@ -51,9 +55,9 @@ class Windows(wiring.Component):
         offsets = multiples(m, "bank_step", regs.bstep, self.banks, ADDRESSES)
         exists = Signal(self.banks)
         with m.Switch(self.dest):
-            for dest in DESTS:
-                with m.Case(dest.code):
-                    m.d.comb += exists.eq((1 << self.sizes[dest.name]) - 1)
+            for name, size in self.sizes.items():
+                with m.Case(DEST[name]):
+                    m.d.comb += exists.eq((1 << size) - 1)
         for bank in range(self.banks):
             start, lane, since = Signal(ROW_BITS, name=f"start_of_{bank}"), Signal(5, name=f"lane_of_{bank}"), Signal(ROW_BITS, name=f"since_{bank}")
             with m.Switch(regs.group):
@@ -72,9 +76,9 @@ class Windows(wiring.Component):
         beyond, crooked, addresses = Signal(self.banks), Signal(self.banks), []
         low_mask, past = Signal(max(1, self.bus_words.bit_length() - 1)), Signal(ADDRESSES)
         with m.Switch(self.dest):
-            for dest in DESTS:
-                with m.Case(dest.code):
-                    m.d.comb += past.eq(self.depths[dest.name])
+            for name, depth in self.depths.items():
+                with m.Case(DEST[name]):
+                    m.d.comb += past.eq(depth)
         m.d.comb += low_mask.eq((1 << self.size) - 1)
         for bank in range(self.banks):
             address = Signal(ADDRESSES, name=f"address_{bank}")

@@ -36,7 +36,7 @@ class CoreRun:
 
 
 def run_core(config, words: list[int], *, limit: int = 400, full: Callable[[int], int] = lambda cycle: 0,
-             quiet: Callable[[int], int] = lambda cycle: 15, counter: int = 0) -> CoreRun:
+             quiet: Callable[[int], int] = lambda cycle: -1, counter: int = 0) -> CoreRun:
     """Execute words until `halt` or a fault; queue and engine states of cycle k come from ``full`` and ``quiet``."""
     run, core = CoreRun(), Core(config)
 
@@ -47,7 +47,7 @@ def run_core(config, words: list[int], *, limit: int = 400, full: Callable[[int]
         for cycle in range(1, limit + 1):
             ctx.set(core.word, word)
             ctx.set(core.full, full(cycle))
-            ctx.set(core.quiet, quiet(cycle))
+            ctx.set(core.quiet, quiet(cycle) & (1 << len(core.quiet)) - 1)
             run.cycles = cycle
             run.pcs.append(ctx.get(core.pc))
             if ctx.get(core.push):

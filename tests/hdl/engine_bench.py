@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 
-from hdl.common import EntryKind
-from isa.encoding import encode
+from hdl.common import ARGS_BITS, EntryKind
+from isa.encoding import BY_NAME, encode
 from isa.spec import OPCODE_LO
 from tests.hdl.control_bench import FAULT_NAME, REGISTER
 
-ARGS_LO = 12
-"""The lowest bit of an engine operand in the instruction word (`slot` of `ctxld`, isa/table.py)."""
+ARGS_LO = BY_NAME["ctxld"].field("slot").lo
+"""The lowest bit of an engine operand in the instruction word."""
 
 
 def entries(owner: str, settings: dict[str, int], command: str, *, signal: int = 0, pc: int = 7, **operands: int) -> list[dict]:
@@ -19,7 +19,7 @@ def entries(owner: str, settings: dict[str, int], command: str, *, signal: int =
              for name, value in settings.items()]
     word = encode(command, signal=signal, **operands)
     queue.append({"kind": EntryKind.COMMAND, "register": 0, "command": {
-        "opcode": word >> OPCODE_LO, "args": word >> ARGS_LO & 63, "wait": 0, "signal": signal, "pc": pc, "value": 0}})
+        "opcode": word >> OPCODE_LO, "args": word >> ARGS_LO & (1 << ARGS_BITS) - 1, "wait": 0, "signal": signal, "pc": pc, "value": 0}})
     return queue
 
 

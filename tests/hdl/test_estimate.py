@@ -56,7 +56,7 @@ def test_arithmetic_of_the_table_by_hand():
 
 
 def test_the_blocks_are_modules_of_the_machine():
-    text = to_verilog(ArrayConfig.preset("tiny"))
+    text = to_verilog(ArrayConfig.preset("tiny"), macro="pins")
     names = re.findall(r"^module \\?(\S+?)\s*\(", text, re.MULTILINE)
     missing = [title for pattern, title in BLOCKS.items() if not any(re.fullmatch(pattern, name) for name in names)]
     assert missing == []

@@ -12,17 +12,20 @@ from hdl.common import FAULT_CODE, events_layout
 from hdl.counters import Counters, sum_events, summed_layout
 from hdl.fault import Faults
 from isa.table import COUNTERS
+from rpa.arch.config import ArrayConfig
 from tests.hdl.control_bench import simulate
 
-ORDER = ["core", "ld", "ld overflow", "ex", "ex overflow", "dr", "dr overflow", "st", "st overflow", "deadlock", "limit"]
-PORT = {"core": ("core", None), **{f"{e}{tail}": (port, k) for k, e in enumerate(("ld", "ex", "dr", "st"))
+TINY = ArrayConfig.preset("tiny")
+ORDER = ["core", "ld", "ld overflow", "ex", "ex overflow", "dr", "dr overflow", "st", "st overflow", "nv", "nv overflow", "deadlock", "limit"]
+ALL = 0b11111
+PORT = {"core": ("core", None), **{f"{e}{tail}": (port, k) for k, e in enumerate(("ld", "ex", "dr", "st", "nv"))
                                    for tail, port in (("", "engines"), (" overflow", "overflows"))}}
 
 
 def raise_fault(ctx, faults: Faults, name: str) -> tuple[int, int, int]:
     """Make one source report; returns the (code, pc, aux) that it stands for."""
     if name == "deadlock":
-        for port, value in (("stopped", 1), ("quiet", 15), ("waiting", 0b0110), ("moves", 0)):
+        for port, value in (("stopped", 1), ("quiet", ALL), ("waiting", 0b0110), ("moves", 0)):
             ctx.set(getattr(faults, port), value)
         ctx.set(faults.head_pc[1], 77)
         return FAULT_CODE["DEADLOCK"], 77, 0b0110
@@ -40,7 +43,7 @@ def raise_fault(ctx, faults: Faults, name: str) -> tuple[int, int, int]:
 
 @pytest.mark.parametrize(("first", "second"), list(combinations(ORDER, 2)))
 def test_the_first_in_order_counts(first, second):
-    faults = Faults()
+    faults = Faults(TINY)
 
     async def bench(ctx):
         raise_fault(ctx, faults, second)
@@ -55,18 +58,18 @@ def test_the_first_in_order_counts(first, second):
 
 
 def test_no_deadlock_while_anything_moves_and_no_limit_in_the_last_cycle():
-    faults = Faults()
+    faults = Faults(TINY)
 
     async def bench(ctx):
-        for port, value in (("stopped", 1), ("quiet", 15), ("waiting", 2), ("moves", 2)):
+        for port, value in (("stopped", 1), ("quiet", ALL), ("waiting", 2), ("moves", 2)):
             ctx.set(getattr(faults, port), value)
         await ctx.delay(1e-9)
         assert not ctx.get(faults.fault.valid)
         ctx.set(faults.moves, 0)
-        ctx.set(faults.quiet, 0b1101)
+        ctx.set(faults.quiet, 0b11101)
         await ctx.delay(1e-9)
         assert not ctx.get(faults.fault.valid)
-        for port, value in (("quiet", 15), ("waiting", 0), ("halted", 1), ("cycles", 9), ("limit", 10)):
+        for port, value in (("quiet", ALL), ("waiting", 0), ("halted", 1), ("cycles", 9), ("limit", 10)):
             ctx.set(getattr(faults, port), value)
         await ctx.delay(1e-9)
         assert ctx.get(faults.done) and not ctx.get(faults.fault.valid)
@@ -95,5 +98,10 @@ def test_counters_add_every_block_and_wrap_at_48_bits():
         ctx.set(counters.values[o_reads], (1 << 48) - 6)
         await ctx.tick()
         assert ctx.get(counters.selected) == 7
+        for counter in COUNTERS:
+            ctx.set(counters.select, counter.index)
+            assert ctx.get(counters.selected) == {"o_reads": 7, "cycles": 5}.get(counter.name, 0), counter.name
+        ctx.set(counters.select, len(COUNTERS))
+        assert ctx.get(counters.selected) == 0
 
     simulate(m, bench)

@@ -11,6 +11,7 @@ from hdl.banks import OutputBanks, ParamBank, WordBank
 from hdl.queue import Queue
 from hdl.tokens import Tokens
 from isa.table import TOKEN_MAX
+from rpa.arch.config import ArrayConfig
 from tests.hdl.control_bench import FAULT_NAME, simulate
 
 
@@ -36,34 +37,36 @@ def test_queue_keeps_order_and_count(depth):
     simulate(queue, bench)
 
 
-def test_tokens_against_integers():
-    tokens, rng = Tokens(), random.Random(9)
-    counts = [[0] * 4 for _ in range(4)]  # [giver][taker]
+@pytest.mark.parametrize(("preset", "engines"), [("tiny", 5), ("default", 4)])
+def test_tokens_against_integers(preset, engines):
+    tokens, rng = Tokens(ArrayConfig.preset(preset)), random.Random(9)
+    counts = [[0] * engines for _ in range(engines)]  # [giver][taker]
     overflows = 0
 
     async def bench(ctx):
         nonlocal overflows
         for _ in range(1500):
-            waits, gives = [rng.getrandbits(4) for _ in range(4)], [rng.getrandbits(4) | rng.getrandbits(4) for _ in range(4)]
-            for e in range(4):
+            waits = [rng.getrandbits(engines) for _ in range(engines)]
+            gives = [rng.getrandbits(engines) | rng.getrandbits(engines) for _ in range(engines)]
+            for e in range(engines):
                 ctx.set(tokens.wait[e], waits[e])
                 ctx.set(tokens.give[e], {"valid": 1, "mask": gives[e], "pc": 100 + e})
-            ok = [all(counts[g][e] for g in range(4) if waits[e] >> g & 1) for e in range(4)]
-            assert ctx.get(tokens.ok) == sum(1 << e for e in range(4) if ok[e])
-            start = [ok[e] and rng.random() < 0.8 for e in range(4)]
-            ctx.set(tokens.start, sum(1 << e for e in range(4) if start[e]))
-            for g in range(4):
-                spilt = [t for t in range(4) if gives[g] >> t & 1 and counts[g][t] == TOKEN_MAX and not (start[t] and waits[t] >> g & 1)]
+            ok = [all(counts[g][e] for g in range(engines) if waits[e] >> g & 1) for e in range(engines)]
+            assert ctx.get(tokens.ok) == sum(1 << e for e in range(engines) if ok[e])
+            start = [ok[e] and rng.random() < 0.8 for e in range(engines)]
+            ctx.set(tokens.start, sum(1 << e for e in range(engines) if start[e]))
+            for g in range(engines):
+                spilt = [t for t in range(engines) if gives[g] >> t & 1 and counts[g][t] == TOKEN_MAX and not (start[t] and waits[t] >> g & 1)]
                 fault = ctx.get(tokens.overflow[g])
                 assert fault.valid == bool(spilt)
                 if spilt:
                     overflows += 1
                     assert (FAULT_NAME[fault.code], fault.pc, fault.aux) == ("TOKEN_OVERFLOW", 100 + g, 16 * g + spilt[0])
-                for t in range(4):
+                for t in range(engines):
                     change = (gives[g] >> t & 1) - (start[t] and waits[t] >> g & 1)
                     counts[g][t] = min(TOKEN_MAX, counts[g][t] + change)
             await ctx.tick()
-            assert [ctx.get(tokens.counts[i]) for i in range(16)] == [count for row in counts for count in row]
+            assert [ctx.get(tokens.counts[i]) for i in range(engines * engines)] == [count for row in counts for count in row]
 
     simulate(tokens, bench)
     assert overflows > 10

@@ -24,7 +24,7 @@ def test_a_program_of_three_instructions_takes_four_cycles():
     assert run.status == 0b10 and run.fault is None
     assert run.registers[:3] == [0, 5, 11]
     assert (run.counters["cycles"], run.counters["instructions"]) == (4, 3)
-    assert [run.counters[f"{e}_idle"] for e in ("ld", "ex", "dr", "st")] == [4, 4, 4, 4]
+    assert [run.counters[f"{e}_idle"] for e in ("ld", "ex", "dr", "st", "nv")] == [4, 4, 4, 4, 4]
 
 
 def test_load_takes_rows_units_and_latency():
@@ -74,7 +74,7 @@ def test_slow_memory_changes_cycles_only():
     quick, slow = run_top(TINY, words), run_top(TINY, words, ready=lambda cycle: cycle % 3 == 0, slower=9)
     assert slow.fault is None and slow.counters["cycles"] > quick.counters["cycles"]
     changed = {name for name in quick.counters if quick.counters[name] != slow.counters[name]}
-    assert changed <= {"cycles", "ld_run", "st_run", "ld_idle", "ex_idle", "dr_idle", "st_idle"}
+    assert changed <= {"cycles", "ld_run", "st_run", "ld_idle", "ex_idle", "dr_idle", "st_idle", "nv_idle"}
 
 
 def test_a_second_start_begins_afresh_and_nothing_changes_in_between():
