@@ -1,16 +1,13 @@
-"""Float graphs by torch in float64, and small graphs by hand: the oracle of the quantizer's tests."""
+"""Float graphs by scipy and plain NumPy in float64, and small graphs by hand: the oracle of the quantizer's tests."""
 
 from __future__ import annotations
 
 from math import inf
 
 import numpy as np
-import pytest
-
-pytest.importorskip("torch", reason="the oracle of these tests: the extra `train` brings torch")
-
-import torch
-import torch.nn.functional as F
+from numpy.lib.stride_tricks import sliding_window_view
+from scipy.signal import correlate
+from scipy.special import expit
 
 from rpa.net.graph import Graph, Node
 
@@ -20,49 +17,72 @@ RELU = (0.0, inf)
 def evaluate(graph: Graph, inputs: dict[str, np.ndarray], weights=None, after=None) -> dict[str, np.ndarray]:
     """Every activation, float64 (N, C, H, W). weights: other initializers by name. after: called with (name, array), gives what is stored instead."""
     weights = {**graph.initializers, **(weights or {})}
-    known: dict[str, torch.Tensor] = {}
+    known: dict[str, np.ndarray] = {}
 
     def keep(name, values):
-        array = values.numpy()
-        known[name] = torch.from_numpy(np.asarray(after(name, array) if after else array, np.float64))
+        known[name] = np.asarray(after(name, values) if after else values, np.float64)
 
     for name, values in inputs.items():
-        keep(name, torch.from_numpy(np.asarray(values, np.float64)))
+        keep(name, np.asarray(values, np.float64))
     for node in graph.nodes:
-        tensors = [known[name] if name in known else torch.from_numpy(np.asarray(weights[name], np.float64)) for name in node.inputs]
-        result = _operate(node, *tensors)
+        arrays = [known[name] if name in known else np.asarray(weights[name], np.float64) for name in node.inputs]
+        result = _operate(node, *arrays)
         if node.attributes.get("clip") is not None:
-            result = result.clamp(*node.attributes["clip"])
+            result = np.clip(result, *node.attributes["clip"])
         keep(node.output, result)
-    return {name: values.numpy() for name, values in known.items()}
+    return known
+
+
+def convolve(x, weight, bias=0.0, *, stride=(1, 1), pads=(0, 0, 0, 0), dilation=(1, 1), groups=1) -> np.ndarray:
+    """Cross-correlation of (N, C, H, W) with (M, C / groups, R, S) by scipy, without Fourier transforms; holes of a dilated kernel are zeros."""
+    x, (outputs, depth, rows, columns) = padded(x, pads), weight.shape
+    spread = np.zeros((outputs, depth, (rows - 1) * dilation[0] + 1, (columns - 1) * dilation[1] + 1))
+    spread[:, :, ::dilation[0], ::dilation[1]] = weight
+    per_group = outputs // groups
+    starts = [m // per_group * depth for m in range(outputs)]
+    channels = [correlate(x[:, start:start + depth], spread[None, m], "valid", "direct")[:, 0] for m, start in enumerate(starts)]
+    return np.stack(channels, axis=1)[:, :, ::stride[0], ::stride[1]] + np.reshape(bias, (-1, 1, 1))
+
+
+def padded(x, pads, value=0.0) -> np.ndarray:
+    """(N, C, H, W) with top, left, bottom, right more rows and columns."""
+    top, left, bottom, right = pads
+    return np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=value)
+
+
+def windows(x, kernel, stride) -> np.ndarray:
+    """(N, C, H', W', R, S)."""
+    return sliding_window_view(x, kernel, (2, 3))[:, :, ::stride[0], ::stride[1]]
 
 
 def _operate(node: Node, x, *rest):
     a = node.attributes
-    if "pads" in a:
-        top, left, bottom, right = a["pads"]
-        x = F.pad(x, (left, right, top, bottom), value=-inf if node.op == "MaxPool" else 0.0)
     if node.op == "Conv":
-        return F.conv2d(x, *rest, stride=a["stride"], dilation=a["dilation"], groups=a["groups"])
+        return convolve(x, *rest, stride=a["stride"], pads=a["pads"], dilation=a["dilation"], groups=a["groups"])
     if node.op == "Gemm":
-        return F.conv2d(x, *rest)
+        return convolve(x, *rest)
     if node.op == "Add":
         return sum(rest, x)
     if node.op == "Mul":
         return x * rest[0]
     if node.op == "Concat":
-        return torch.cat([x, *rest], dim=1)
+        return np.concatenate([x, *rest], axis=1)
     if node.op == "MaxPool":
-        return F.max_pool2d(x, a["kernel"], a["stride"])
+        return windows(padded(x, a["pads"], -inf), a["kernel"], a["stride"]).max(axis=(4, 5))
     if node.op == "AveragePool":
-        return F.avg_pool2d(x, a["kernel"], a["stride"])
+        return windows(padded(x, a["pads"]), a["kernel"], a["stride"]).mean(axis=(4, 5))
     if node.op == "GlobalAveragePool":
-        return x.mean(dim=(2, 3), keepdim=True)
+        return x.mean(axis=(2, 3), keepdims=True)
     if node.op == "PRelu":
-        return F.prelu(x, rest[0].reshape(-1))
-    return {"Clip": lambda: x, "LeakyRelu": lambda: F.leaky_relu(x, a.get("alpha", 0.01)), "HardSwish": lambda: F.hardswish(x),
-            "Silu": lambda: F.silu(x), "Sigmoid": lambda: torch.sigmoid(x), "Tanh": lambda: torch.tanh(x),
-            "HardSigmoid": lambda: (x * a.get("alpha") + a.get("beta")).clamp(0, 1)}[node.op]()
+        return np.where(x >= 0, x, x * rest[0].reshape(-1, 1, 1))
+    return scalar(node.op, x, a)
+
+
+def scalar(op, x, a) -> np.ndarray:
+    """Functions of one number."""
+    return {"Clip": lambda: x, "LeakyRelu": lambda: np.where(x >= 0, x, x * a.get("alpha", 0.01)), "HardSwish": lambda: x * np.clip(x + 3, 0, 6) / 6,
+            "Silu": lambda: x * expit(x), "Sigmoid": lambda: expit(x), "Tanh": lambda: np.tanh(x),
+            "HardSigmoid": lambda: np.clip(x * a.get("alpha", 1 / 6) + a.get("beta", 0.5), 0, 1)}[op]()
 
 
 class Builder:
