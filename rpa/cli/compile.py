@@ -14,6 +14,7 @@ from rpa.report.tables import Row, print_json, print_rows
 
 if TYPE_CHECKING:
     from rpa.compile.front import CompiledModel
+    from rpa.compile.placement import Verdict, Wish
 
 
 def compile_network(
@@ -24,6 +25,10 @@ def compile_network(
     method: Method = "mse",
     shortcuts: Shortcuts = "auto",
     effort: Effort = True,
+    place: Annotated[list[str] | None, typer.Option("--place", metavar="NAME=flash", help="Compute this layer on NOR-flash macros; `all=flash`; or "
+                                                    "choose: `auto=latency`, `auto=energy`, `auto=accuracy` (`NAME=array` stays).")] = None,
+    macro: Annotated[str, typer.Option(metavar="NAME", help="Macros of `auto=accuracy`: ideal, sonos40, nor55, nor65.")] = "sonos40",
+    loss: Annotated[float, typer.Option(min=0, metavar="X", help="`auto=accuracy`: relative error of the outputs at most.")] = 0.01,
     explain: Annotated[bool, typer.Option("--explain", help="Say for each layer how it is computed, what it costs and why.")] = False,
     name: Annotated[str | None, typer.Option(metavar="NAME", help="Of the files; by default that of the model.")] = None,
     preset: Preset = None,
@@ -39,8 +44,8 @@ def compile_network(
     from rpa.report.network_files import compile_source, save
     from rpa.report.network_source import open_network
 
-    source = open_network(model, calibration=images, called=name)
-    compiled = compile_source(source, widths, sizes, effort=effort, method=method, shortcuts=shortcuts)
+    source = open_network(model, calibration=images, called=name, typical=bool(place))
+    compiled = compile_source(source, widths, sizes, effort=effort, method=method, shortcuts=shortcuts, place=_wish(place, macro, loss))
     files = [str(path) for path in save(compiled, Path(output))]
     for note in source.notes:
         print(f"note: {note}", file=sys.stderr)
@@ -52,8 +57,23 @@ def compile_network(
     typer.echo("\n".join(files))
     _grown(compiled)
     print_rows([_summary(compiled)])
+    if compiled.verdicts:
+        print_rows([_verdict(one) for one in compiled.verdicts], title="Where layers go")
     if explain:
         _explain(compiled)
+
+
+def _wish(items: list[str] | None, macro: str, loss: float) -> Wish | None:
+    if not items:
+        return None
+    from rpa.compile.placement import wish
+    from rpa.flash.spec import MacroSpec
+
+    return wish(items, macro=MacroSpec.preset(macro), loss=loss)
+
+
+def _verdict(one: Verdict) -> Row:
+    return {"layer": one.layer, "goes to": "flash" if one.on_flash else "array", f"array [{one.unit}]": one.array, f"flash [{one.unit}]": one.flash}
 
 
 def _grown(model: CompiledModel) -> None:
@@ -74,6 +94,8 @@ def _summary(model: CompiledModel) -> Row:
     report = model.compiled.report
     weight_bytes = None if model.quantized is None else model.quantized.report.weight_bytes
     error = None if model.quantized is None else 100 * model.quantized.report.comparison.relative_error_integer
-    return {"network": report.network, "layers": len(report.layers), "cycles": report.cycles, "utilisation [%]": 100 * report.utilisation,
-            "MAC": report.macs, "weights [bytes]": weight_bytes, "program [instructions]": len(model.compiled.program.code),
+    programming = {"of these programming": report.programming} if report.programming else {}
+    return {"network": report.network, "layers": len(report.layers), "cycles": report.cycles, **programming,
+            "utilisation [%]": 100 * report.utilisation, "MAC": report.macs, "weights [bytes]": weight_bytes,
+            "program [instructions]": len(model.compiled.program.code),
             "error on calibration images [%]": error}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 
@@ -67,14 +67,19 @@ class NetReport:
     @property
     def utilisation(self) -> float:
         """Of the whole network, as for a layer."""
-        return sum(layer.utilisation * layer.cycles for layer in self.layers) / self.cycles if self.cycles else 0.0
+        return sum(layer.utilisation * layer.cycles for layer in self.layers) / self.working if self.working else 0.0
+
+    @property
+    def working(self) -> int:
+        """Cycles of the layers: all but programming."""
+        return self.cycles - self.programming
 
 
 def explain(mapped: Mapped, program: Program) -> NetReport:
     """Follow a compiled program without data, and say what each layer does and costs."""
     config = ArrayConfig.from_dict(program.config)
     followed = trace(program)
-    ends = iter([_end(command, config) for command in followed.commands if command.name in _WORKS])
+    ends = {engine: iter([_end(command, config) for command in followed.commands if command.name in names]) for engine, names in _WORKS.items()}
     total = followed.cycles or 0
     layers = []
     parts = [item for item in mapped.nest.items if isinstance(item, Nest)]
@@ -88,15 +93,15 @@ def explain(mapped: Mapped, program: Program) -> NetReport:
     return NetReport(mapped.net.name, total, tuple(layers), programmed)
 
 
-_WORKS = ("run", "nvmac", "nvprog")
-"""Commands that do a layer's work."""
+_WORKS = {"ex": ("run",), "nv": ("nvmac", "nvprog")}
+"""Commands that do a layer's work, by engine."""
 
 
-def _last_end(commands: Iterable[Command | Context], ends: Iterator[int], before: int = 0) -> int:
-    """When the last of these commands ends that does a layer's work. ends: of all such commands, in order."""
+def _last_end(commands: Iterable[Command | Context], ends: Mapping[str, Iterator[int]], before: int = 0) -> int:
+    """When the last of these commands ends that does a layer's work. ends: of all such commands, in order, by engine."""
     for command in commands:
-        if isinstance(command, Command) and command.text.split()[0] in _WORKS:
-            before = next(ends)
+        if isinstance(command, Command) and command.text.split()[0] in _WORKS.get(command.engine, ()):
+            before = next(ends[command.engine])
     return before
 
 

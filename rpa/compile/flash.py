@@ -180,9 +180,10 @@ def strip(placed: Placed, term, site: Site, pixels: int, config: ArrayConfig) ->
 
 
 def programming(layers: Iterable[FlashLayer], layout: Layout, banks: Banks) -> Nest:
-    """Program every cell of the layers: tiles of cells from the data image through the X bank."""
+    """Program every cell of the layers: tiles of cells from the data image through the X bank. Nothing else runs meanwhile."""
     items = [Nest(f"program {layer.node.name}", [stage for site in layer.sites for stage in _program(site, layout, banks)]) for layer in layers]
-    return Nest("program the macros", items)
+    taken, given = Command("sync ld", wait=("nv",)), Command("sync nv", signal=("ld",))
+    return Nest("program the macros", [*items, Nest("until the last cell is programmed", (taken, taken, given, given))])
 
 
 def _program(site: Site, layout: Layout, banks: Banks) -> Iterator[Stage]:

@@ -13,6 +13,7 @@ import numpy as np
 from rpa.arch.config import ArrayConfig
 from rpa.compile.compiled import CompiledNet, NetRun, compile_net
 from rpa.compile.errors import CompileError
+from rpa.compile.placement import Verdict, Wish, resolve
 from rpa.net.graph import Graph
 from rpa.net.integer import IntNet
 
@@ -27,6 +28,8 @@ class CompiledModel:
     compiled: CompiledNet
     quantized: Quantized | None
     """None for a model that came with its own integers."""
+    verdicts: tuple[Verdict, ...] = ()
+    """What an automatic placement on NOR-flash macros rests on."""
 
     @property
     def net(self) -> IntNet:
@@ -55,29 +58,44 @@ class CompiledModel:
 
 def compile_model(model: Any, example: np.ndarray | Mapping[str, np.ndarray] | None = None, *, widths: Any = "8",
                   calibration: np.ndarray | Mapping[str, np.ndarray] | None = None, config: ArrayConfig | None = None, effort: bool = True,
-                  **choices: Any) -> CompiledModel:
+                  place: Wish | None = None, **choices: Any) -> CompiledModel:
     """Quantize and compile a model.
 
     model: an ONNX file, bytes or ModelProto, a `torch.nn.Module`, a :class:`rpa.net.graph.Graph`, or an integer network.
     example: real numbers (N, C, H, W); a torch module is exported with the first of them. They also calibrate, unless `calibration` is given.
-    widths: "8", "w4a8", a table of widths or its file (`rpa.quant.widths`). choices: fields of `rpa.quant.options.Options`.
+    widths: "8", "w4a8", a table of widths or its file (`rpa.quant.widths`). place: layers for NOR-flash macros
+    (`rpa.compile.placement.wish`), whose ranges the same images calibrate. choices: fields of `rpa.quant.options.Options`.
     A model with quantized weights (QDQ, QOperator, QONNX) keeps its own integers: widths and calibration do not apply.
     Raises NetError, QuantError or CompileError, which name every node concerned.
     """
+    config = config or ArrayConfig.preset("default" if place is None else "hybrid")
     if isinstance(model, IntNet):
-        return CompiledModel(compile_net(model, config, effort=effort), None)
+        return _compiled(model, config, effort, place, None)
     graph = to_graph(model, example)
+    images = example if calibration is None else calibration
     if graph.quantized:
         from rpa.net.qdq import to_integer
 
-        return CompiledModel(compile_net(to_integer(graph), config, effort=effort), None)
-    images = example if calibration is None else calibration
+        return _compiled(to_integer(graph), config, effort, place, images)
     if images is None:
         raise CompileError(f"`{graph.name}` has no integers of its own: give images that calibrate its activations (`calibration`, N x C x H x W)")
     from rpa.quant.front import quantize
 
     quantized = quantize(graph, images, widths, **choices)
-    return CompiledModel(compile_net(quantized.net, config, effort=effort), quantized)
+    return _compiled(quantized.net, config, effort, place, images, quantized)
+
+
+def _compiled(net: IntNet, config: ArrayConfig, effort: bool, place: Wish | None, images: Any, quantized: Quantized | None = None) -> CompiledModel:
+    if place is None:
+        return CompiledModel(compile_net(net, config, effort=effort), quantized)
+    integers = None
+    if images is not None and quantized is not None:
+        integers = quantized.to_integers(images)
+    elif images is not None:
+        given = images if isinstance(images, Mapping) else {net.inputs[0]: images}
+        integers = {name: np.stack([_to_integers(net, name, one) for one in np.asarray(values)]) for name, values in given.items()}
+    placements, verdicts = resolve(place, net, config, integers)
+    return CompiledModel(compile_net(net, config, effort=effort, place=placements), quantized, verdicts)
 
 
 def to_graph(model: Any, example: np.ndarray | Mapping[str, np.ndarray] | None = None) -> Graph:

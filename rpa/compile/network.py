@@ -16,6 +16,7 @@ from rpa.compile.layout import Layout, place
 from rpa.compile.refine import CANDIDATES, refine
 from rpa.compile.schedule import schedule
 from rpa.flash.placed import Placement
+from rpa.net.errors import grouped
 from rpa.net.integer import IntNet
 
 
@@ -72,7 +73,7 @@ def _candidates(net: IntNet, layout: Layout, most: int, on_flash: Mapping[str, F
             faults.append(str(error))
     if faults:
         sizes = f"{layout.config.rows}x{layout.config.cols} PEs"
-        raise CompileError(f"`{net.name}` cannot run on {sizes}:\n" + "\n".join(f"  {fault}" for fault in faults))
+        raise CompileError(f"`{net.name}` cannot run on {sizes}:\n{grouped(faults)}")
     return found
 
 

@@ -21,7 +21,7 @@ def compile_source(source: NetworkSource, widths: str = "8", config: ArrayConfig
                    **choices: Any) -> CompiledModel:
     """Quantize a network, unless it has its own integers, and compile it. Raises NetError, QuantError, CompileError."""
     check_one_input(source.graph)
-    config = config or ArrayConfig.preset("default")
+    config = config or ArrayConfig.preset("default" if choices.get("place") is None else "hybrid")
     return compile_model(source.graph, source.calibration, widths=widths, config=config, effort=effort, acc_bits=config.acc_bits, **choices)
 
 

@@ -29,7 +29,7 @@ class NetworkSource:
 
     graph: Graph = field(repr=False)
     calibration: np.ndarray | None = field(default=None, repr=False)
-    """float32 (N, C, H, W); None where the graph has its own integers and nothing was given."""
+    """float32 (N, C, H, W); None for a file whose graph has its own integers, and where no images of such a network are here."""
     test: np.ndarray | None = field(default=None, repr=False)
     """float32 (N, C, H, W): what accuracy and errors are measured on."""
     labels: np.ndarray | None = field(default=None, repr=False)
@@ -53,12 +53,12 @@ def is_network(name: str) -> bool:
 
 
 def open_network(name: str, *, calibration: np.ndarray | None = None, test: np.ndarray | None = None, labels: np.ndarray | None = None,
-                 called: str | None = None) -> NetworkSource:
+                 called: str | None = None, typical: bool = False) -> NetworkSource:
     """Find a network and its images.
 
     name: an .onnx file, a network that comes with this package, trained if it comes so, else with random weights, or one of others.
     calibration, test: real numbers (N, C, H, W); by default those of its data set, and for a file the calibration images are the test too.
-    labels: (N,), for `test`. called: another name for it.
+    labels: (N,), for `test`. called: another name for it. typical: calibration images even for a network that has integers of its own.
     Raises ReportError for an unknown name and where no images are known; NetError, ModelError and DataError from reading.
     """
     if labels is not None and test is None:
@@ -73,11 +73,11 @@ def open_network(name: str, *, calibration: np.ndarray | None = None, test: np.n
     graph, network, note = _shipped(name)
     graph = replace(graph, name=called or name)
     notes = [note]
-    calibrates = calibration is None and not graph.quantized
+    calibrates = calibration is None and (typical or not graph.quantized)
     found = _images(network, needed=calibrates) if calibrates or test is None else None
     if found is not None:
         notes.append(found.note)
-        calibration = found.calibration if calibrates else calibration
+        calibration = found.calibration if calibration is None else calibration
         if test is None:
             test, labels = found.test, found.labels if network.trained else None
     return NetworkSource(graph=graph, calibration=calibration, test=calibration if test is None else test, labels=labels, notes=tuple(notes))
