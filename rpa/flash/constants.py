@@ -31,7 +31,6 @@ CONSTANTS: Mapping[str, Constant] = {
                             source="10 ns operations at 55 nm: IEDM 2021 (abstract)"),
     "adc_rate": Constant(value=1e7, unit="samples/s of one converter", nm=None, source="choice, where the fit is given"),
     "add32": Constant(value=0.1, unit="pJ per addition of 32 bits, proportional to bits", nm=45, source=HOROWITZ),
-    "add8": Constant(value=0.03, unit="pJ per addition of 8 bits", nm=45, source=HOROWITZ),
     "multiply32": Constant(value=3.1, unit="pJ per product of 32 x 32 bits", nm=45, source=HOROWITZ),
     "multiply8": Constant(value=0.2, unit="pJ per product of 8 x 8 bits, proportional to both widths", nm=45, source=HOROWITZ),
     "sram16": Constant(value=2.5, unit="pJ per 16-bit word of an 8 KiB memory (10 pJ for 64 bits)", nm=45, source=HOROWITZ),

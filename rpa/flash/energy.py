@@ -14,6 +14,7 @@ Energy of one layer:
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 from rpa.flash import check
 from rpa.flash.constants import ACC_BITS, Technology
@@ -153,7 +154,7 @@ class LayerReport:
     cycles: float
     counts: LayerCounts = field(repr=False)
 
-    def row(self) -> dict[str, object]:
+    def row(self) -> dict[str, Any]:
         """For tables."""
         made, skipped = self.counts.conversions, self.counts.skipped
         parts = {f"{each.name} [nJ]": getattr(self.energy, each.name) / 1e3 for each in fields(Split)}
@@ -184,12 +185,12 @@ class Report:
     def full(self) -> Split:
         return sum((one.full for one in self.layers), Split())
 
-    def rows(self) -> list[dict[str, object]]:
+    def rows(self) -> list[dict[str, Any]]:
         """One row a layer, and their sum."""
-        total = {f"{each.name} [nJ]": getattr(self.energy, each.name) / 1e3 for each in fields(Split)}
-        last = {"layer": "all", "cycles": sum(one.cycles for one in self.layers), **total, "energy [nJ]": self.energy.total / 1e3,
-                "array instead [nJ]": sum(one.digital_pj for one in self.layers) / 1e3, "ADC saved [%]": saved(self.full.adc, self.energy.adc)}
-        return [*(one.row() for one in self.layers), last]
+        rows = [one.row() for one in self.layers]
+        whole = dict.fromkeys(rows[0]) if rows else {}
+        sums = {name: sum(row[name] for row in rows) for name in whole if name in ("cycles", "conversions") or name.endswith("[nJ]")}
+        return [*rows, {**whole, **sums, "layer": "all", "ADC saved [%]": saved(self.full.adc, self.energy.adc)}]
 
 
 def report(flash: FlashNet, technology: Technology | None = None, timing: Timing | None = None) -> Report:

@@ -71,11 +71,9 @@ def _row(name: str, layers: tuple[LayerCounts, ...], technology: Technology) -> 
            "saved, cells known [%]": saved(before.adc, lines.adc), "all before [nJ]": before.total, "all after [nJ]": after.total,
            "efficiency [x]": before.total / after.total, "efficiency, cells known [x]": before.total / lines.total,
            "ADC share before [%]": 100 * before.adc / before.total}
-    if whole and name in PUBLISHED:
-        row |= dict(zip(("published saved [%]", "published efficiency [x]"), PUBLISHED[name], strict=True))
-    if whole:
-        row |= {f"{each.name} after [nJ]": getattr(after, each.name) for each in fields(Split)}
-    return row
+    published = PUBLISHED.get(name, (None, None)) if whole else (None, None)
+    row |= dict(zip(("published saved [%]", "published efficiency [x]"), published, strict=True))
+    return row | {f"{each.name} after [nJ]": getattr(after, each.name) for each in fields(Split)}
 
 
 def lenet_cases(images: int) -> tuple[Case, ...]:
