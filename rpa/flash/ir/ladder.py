@@ -53,12 +53,9 @@ def potentials(conductances: npt.ArrayLike, inputs: npt.ArrayLike, *, bit_line_o
     cells = as_conductances("conductances", conductances)
     driven = as_inputs("inputs", np.asarray(inputs)[None], len(cells))[0]
     ohm = wire("bit_line_ohm", bit_line_ohm, cells)
-    passed = np.empty_like(cells)
-    above = np.zeros(cells.shape[1])
-    for row, each in enumerate(cells):
-        above = above / (1.0 + ohm * above) + driven[row] * each
-        passed[row] = 1.0 / (1.0 + ohm * above)
-    return np.cumprod(passed[::-1], axis=0, dtype=np.float64)[::-1]
+    found = np.empty_like(cells)
+    _fill_potentials(cells, driven, ohm, found)
+    return found
 
 
 @jit
@@ -99,3 +96,17 @@ def _active(inputs, ohm, active, gains, gaps):
             count += 1
     gaps[count] = (len(inputs) - above) * ohm
     return count
+
+
+@jit
+def _fill_potentials(cells, driven, ohm, found):
+    """Upwards what part of the potential below passes a segment, downwards the product of these parts."""
+    rows, cols = cells.shape
+    above = np.zeros(cols)
+    for row in range(rows):
+        for j in range(cols):
+            above[j] = above[j] / (1.0 + ohm * above[j]) + driven[row] * cells[row, j]
+            found[row, j] = 1.0 / (1.0 + ohm * above[j])
+    for row in range(rows - 2, -1, -1):
+        for j in range(cols):
+            found[row, j] *= found[row + 1, j]

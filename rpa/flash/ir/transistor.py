@@ -12,13 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from rpa.flash import check
-from rpa.flash.curve import ROOM_KELVIN
+from rpa.flash.curve import BOLTZMANN_VOLT, ROOM_KELVIN
 from rpa.flash.errors import FlashError
 from rpa.flash.ir import ladder
 from rpa.flash.ir.checks import Floats, as_conductances, as_inputs, number
 
-BOLTZMANN_PER_CHARGE = 8.617333262e-5
-"""k/q in volt per kelvin (CODATA)."""
 _ROUNDS = 200
 _CONVERGED = 1e-14
 
@@ -39,7 +37,7 @@ class Transistor:
     @property
     def thermal_volt(self) -> float:
         """U_T = kT/q."""
-        return BOLTZMANN_PER_CHARGE * self.kelvin
+        return BOLTZMANN_VOLT * self.kelvin
 
     def shape(self, volt: npt.ArrayLike) -> Floats:
         """s(v) for any shape of voltages."""

@@ -82,9 +82,11 @@ def exact(targets: npt.ArrayLike, wires: Wires, *, form: Form = "slope", activit
     return job.swept(raised, _sweeps(sweeps), settle=True)
 
 
-def apply(chip: Chip, macro: int, method: Callable[..., Correction] = own_line, *, form: Form = "mean",
+def apply(chip: Chip, macro: int, method: Callable[..., Correction] | None = None, *, form: Form = "mean",
           activity: npt.ArrayLike | None = None) -> Floats:
     """Correct the targets that a macro's cells have, program them, and set its converters' gain.
+
+    method: None takes what costs least, which is `exact` in a gate-driven array and `own_line` in a drain-driven one.
 
     The codes then are what an array without wires would give, but for the offset that is returned: (cols,), in units of digit 1 times cell code 1,
     to be added for each operation; 0 in the form "mean". A second call corrects what the first has already corrected.
@@ -94,7 +96,8 @@ def apply(chip: Chip, macro: int, method: Callable[..., Correction] = own_line, 
         raise FlashError('correct.apply: the macro\'s `wires` are "ideal", there is nothing to correct')
     volt = spec.wires.read_volt
     wanted = (spec.min_amp + chip.targets(macro) * spec.step_amp) / volt
-    made = method(wanted, spec.wires, form=form, activity=activity, limit=spec.device.max_amp / volt)
+    chosen = method or (exact if spec.wires.drive == "gate" else own_line)
+    made = chosen(wanted, spec.wires, form=form, activity=activity, limit=spec.device.max_amp / volt)
     chip.reprogram(macro, np.clip((made.cells * volt - spec.min_amp) / spec.step_amp, 0, spec.top))
     chip.set_trim(macro, chip.trim[macro] * made.gain)
     return made.offset * volt / spec.step_amp * spec.dac.top
