@@ -21,9 +21,9 @@ CONFIG = replace(ArrayConfig.preset("hybrid"), imem_words=1 << 15)
 
 def network():
     """A convolution, which an array computes faster, and a layer with many weights for one vector, which it must load."""
-    maker = Builder((6, 6, 8), 4, seed=1, signed=False)
+    maker = Builder((4, 4, 8), 4, seed=1, signed=False)
     maker.mac("a", [maker.term("x", 16, 3, 4, pad=1)], bits=4)
-    maker.mac("b", [maker.term("a", 112, (6, 6), 4)], bits=8, signed=True)
+    maker.mac("b", [maker.term("a", 112, (4, 4), 4)], bits=8, signed=True)
     return maker.net("b"), {"x": np.stack([maker.image() for _ in range(3)])}
 
 
