@@ -15,6 +15,8 @@ from rpa.cli.programs import load_program
 from rpa.report.tables import Row, print_json, print_rows
 
 if TYPE_CHECKING:
+    from isa.program import Program
+    from rpa.flash.chip import Chip
     from rpa.runner import Result
 
 
@@ -34,6 +36,8 @@ def run(
     max_cycles: MaxCycles = None,
     seed: Seed = None,
     log: Annotated[str | None, typer.Option(metavar="FILE", help="Write the commit log; `-` is standard output.")] = None,
+    macro: Annotated[str | None, typer.Option(metavar="NAME", help="NOR-flash macros with the errors of their cells: sonos40, nor55, nor65 (or "
+                                                                   "ideal); --seed chooses the chip. Exact if left out.")] = None,
     preflight: Annotated[bool, typer.Option(help="Refuse programs that would overflow, deadlock or leave a bank.")] = True,
     preset: Preset = None,
     config: ConfigFile = None,
@@ -52,7 +56,8 @@ def run(
     import rpa
 
     limit = {} if max_cycles is None else {"max_cycles": max_cycles}
-    result = rpa.run(loaded, complete(loaded, arrays(inputs, loaded), seed), backend=backend.value, log=log is not None, preflight=preflight, **limit)
+    result = rpa.run(loaded, complete(loaded, arrays(inputs, loaded), seed), backend=backend.value, log=log is not None, preflight=preflight,
+                     macro=_chip(macro, loaded, seed or 0), **limit)
     for name, file in wanted.items():
         write_array(file, result.outputs[name])
     if log is not None:
@@ -62,6 +67,20 @@ def run(
     if result.fault is not None:
         print(result.fault, file=sys.stderr)
         raise typer.Exit(1)
+
+
+def _chip(name: str | None, program: Program, seed: int) -> Chip | None:
+    """The macros that ``name`` says, of the sizes that the program's machine has."""
+    if name is None:
+        return None
+    from rpa.arch.config import ArrayConfig
+    from rpa.flash.chip import Chip
+    from rpa.flash.spec import MacroSpec, for_config
+
+    config = ArrayConfig.from_dict(program.config)
+    if config.nv_macros == 0:
+        raise typer.BadParameter("the machine of this program has no NOR-flash macros", param_hint="--macro")
+    return Chip(for_config(config, MacroSpec.preset(name)), macros=config.nv_macros, seed=seed)
 
 
 def _check_outputs(wanted: dict[str, str], known: list[str]) -> None:

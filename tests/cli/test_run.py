@@ -161,6 +161,44 @@ def test_bad_usage_exits_with_2(rpa, arguments, message):
     assert message in done.err
 
 
+CELL = """
+.output y shape(2, COLS)
+set ld.fill, 15
+ld x, fill signal(nv)
+set nv.rows, 4
+set nv.ebits, 4
+set nv.abits, 4
+set nv.asigned, 0
+nvprog wait(ld)
+nvmac 0 signal(dr)
+set dr.nv, 1
+set dr.raw, 1
+drain 0 wait(nv) signal(st)
+set st.addr, y
+set st.xs, 2
+set st.ws, COLS
+set st.xstride, 2*COLS
+set st.wstride, 2
+st wait(dr)
+halt
+"""
+"""Four rows of a cell 15 & 3 = 3, times 15 on the first word line alone."""
+
+
+def test_macros_with_errors(rpa, tmp_path):
+    seen = []
+    for name in ("ideal", "sonos40", "nor65"):
+        done = rpa("run", "-", "--preset", "tiny", "--macro", name, "--seed", "3", "--output", "y=y.npy", stdin=CELL.encode())
+        assert done.code == 0, done.err
+        seen.append(np.load(tmp_path / "y.npy")[0].tolist())
+    assert seen[0] == [45, 0]
+    assert all(30 <= first <= 60 for first, _ in seen)
+    done = rpa("run", "-", "--preset", "tiny", "--macro", "sonos41", stdin=CELL.encode())
+    assert (done.code, done.err) == (1, "error: no device `sonos41`; there are sonos40, nor55, nor65\n")
+    done = rpa("run", FIRST, "--preset", "ecp5", "--macro", "ideal")
+    assert done.code == 2 and "no NOR-flash macros" in " ".join(done.err.replace("│", " ").split())
+
+
 def test_constants_for_a_program_file_are_bad_usage(rpa, program_file):
     done = rpa("run", program_file, "-D", "K=3")
     assert done.code == 2

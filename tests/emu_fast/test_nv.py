@@ -12,6 +12,9 @@ from rpa.arch.config import ArrayConfig
 from rpa.arch.macro import MacroState, Twin
 from rpa.arch.memory import build_memory
 from rpa.emu import fast, step
+from rpa.flash.chip import Chip
+from rpa.flash.spec import MacroSpec, for_config
+from rpa.verify.random_programs import random_program
 from tests.emu_fast.same import same
 from tests.emu_step import test_nv as stepped
 
@@ -174,6 +177,17 @@ def test_given_macros_end_as_when_stepped(more, by_events):
     assert done.outcome.first_difference(step.run(program, memory, max_cycles=0, macro=macros[1])) is None
     assert (done.stepped_because is None) == by_events
     assert macros[0].operations == macros[1].operations == 2 * 8 * 4 and (macros[0].cells == macros[1].cells).all()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_chips_with_errors_end_as_when_stepped(seed):
+    """Random programs, many of them handed over in the middle: the same noise, and the same cells afterwards."""
+    case = random_program(seed, TINY)
+    chips = [Chip(for_config(TINY, MacroSpec.preset("nor65")), macros=TINY.nv_macros, seed=seed) for _ in range(2)]
+    done = fast.execute(case.program, case.memory, max_cycles=case.max_cycles, macro=chips[0])
+    assert done.outcome.first_difference(step.run(case.program, case.memory, max_cycles=case.max_cycles, macro=chips[1])) is None
+    assert chips[0].operations.tolist() == chips[1].operations.tolist()
+    assert all((chips[0].effective_cells(macro) == chips[1].effective_cells(macro)).all() for macro in range(TINY.nv_macros))
 
 
 def test_the_state_of_macros():
