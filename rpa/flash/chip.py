@@ -52,6 +52,7 @@ class Chip:
         self._static: dict[int, tuple[tuple[int, int], Static]] = {}
         self._untrapped: dict[int, tuple[int, Floats]] = {}
         self._thresholds: dict[tuple[int, float], Ints] = {}
+        self._flat_thresholds: dict[tuple[int, float], npt.NDArray[np.int32]] = {}
         self.versions = [0] * macros
         """Changes with what is static in a macro; no number is ever used twice, so that a chip may be put back to an earlier state."""
         self.operations = np.zeros(macros, np.int64)
@@ -186,6 +187,14 @@ class Chip:
         if place not in self._thresholds:
             self._thresholds[place] = Converters(self.spec, self.seed, macro).thresholds(2.0 ** (log2_lsb + FRACTION_BITS))
         return self._thresholds[place]
+
+    def flat_thresholds(self, macro: int, log2_lsb: float) -> npt.NDArray[np.int32]:
+        """:meth:`thresholds` for sums of 32 bits, flat; of converters that are not ideal."""
+        place = macro, float(log2_lsb)
+        if place not in self._flat_thresholds:
+            wide = self.thresholds(macro, log2_lsb)
+            self._flat_thresholds[place] = np.clip(np.zeros(0) if wide is None else wide, -(1 << 31), (1 << 31) - 1).astype(np.int32).reshape(-1)
+        return self._flat_thresholds[place]
 
     def static(self, macro: int, block: int | None = None) -> Static:
         """What does not change within a block of operations (None: that of the next operation)."""

@@ -53,17 +53,17 @@ def _divided(sums, limits, step):
 
 
 @inner
-def _searched(sums, limits, lines, thresholds, converters):
-    """Successive approximation from the highest bit of the limit."""
+def _searched(sums, limits, bits, thresholds, starts, codes):
+    """Successive approximation from the highest bit of each limit, bit by bit for all sums: no branches. starts: of a sum's converter."""
+    codes[:] = 0
+    for k in range(bits - 1, -1, -1):
+        bit = I32(I32(1) << I32(k))
+        for i in range(len(sums)):
+            trial = I32(codes[i] | bit)
+            passed = (sums[i] >= thresholds[starts[i] + trial]) & (limits[i] >= bit)
+            codes[i] = trial if passed else codes[i]
     for i in range(len(sums)):
-        code, bit, converter = 0, 1, converters[i % lines]
-        while bit <= limits[i]:
-            bit += bit
-        while bit > 1:
-            bit >>= 1
-            if sums[i] >= thresholds[converter, code | bit]:
-                code |= bit
-        sums[i] = min(I32(code), limits[i])
+        sums[i] = min(codes[i], limits[i])
 
 
 @inner
@@ -74,17 +74,21 @@ def _compressed(sums, per_unit):
 
 @jit_nogil
 def products(patterns, limits, table, variance, patterns_size, lines, first, key, line0, unit, per_unit, mode, shift, step, thresholds,
-             converters, weights, total, out):
+             starts, weights, total, out):
     """out (vectors, some of the lines) = codes of the passes of vectors, added up by `weights`.
 
     patterns: (vectors, passes, groups). limits: (vectors, passes), largest codes; 0: nothing is converted. table, variance: flat (groups,
     patterns_size, lines), int32; variance empty where there is no noise. first: (vectors,) uint64, number of the first pass. line0: number of
-    the first line. unit: of the root of a variance. converters: (lines,). total: (lines,), scratch of the type that sums of codes need.
+    the first line. unit: of the root of a variance. shift: in mode SEARCH the bits of the largest limit. thresholds: flat (converters, codes), int32.
+    starts: (lines,), of each line's converter in them. total: (lines,), scratch of the type that sums of codes need.
     """
     vectors, passes, _ = patterns.shape
     width, noisy = passes * lines, len(variance) > 0
     sums, most, noise = np.zeros(width, np.int32), np.empty(width, np.int32), np.zeros(width if noisy else 0, np.int32)
     high, low = np.zeros(len(noise), np.uint32), np.zeros(len(noise), np.uint32)
+    codes, places = np.empty(width if mode == SEARCH else 0, np.int32), np.empty(width if mode == SEARCH else 0, np.int64)
+    for i in range(len(places)):
+        places[i] = starts[i % lines]
     for v in range(vectors):
         for p in range(passes):
             at, limit = p * lines, I32(limits[v, p])
@@ -110,7 +114,7 @@ def products(patterns, limits, table, variance, patterns_size, lines, first, key
         elif mode == DIVIDE:
             _divided(sums, most, step)
         else:
-            _searched(sums, most, lines, thresholds, converters)
+            _searched(sums, most, shift, thresholds, places, codes)
         total[:] = 0
         for p in range(passes):
             for line in range(lines):

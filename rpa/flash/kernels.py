@@ -33,7 +33,7 @@ SHIFT_LIMIT = 28
 """Half a step of a larger shift could lead out of 32 bits."""
 COMPILED = HAVE_NUMBA
 """Whether tables are used at all."""
-_NO_THRESHOLDS = np.zeros((0, 0), np.int64)
+_NO_THRESHOLDS, _NO_STARTS = np.zeros(0, np.int32), np.zeros(0, np.int64)
 
 
 def mac(chip: Chip, macro: int, x: npt.NDArray[np.integer], *, abits: int, signed: bool = False, columns: slice = slice(None), log2_lsb: float,
@@ -137,7 +137,7 @@ def _by_table(chip: Chip, macro: int, block: int, patterns: npt.NDArray[np.uint8
         how = _rounding(chip, macro, here, tables.lines, log2_lsb)
         products(patterns, limits, tables.sums, tables.variance, tables.patterns, tables.lines, numbers.astype(np.uint64), chip.noise_key(macro),
                  start, np.float32(chip.sigma_unit), chip.compression_per_unit, how.mode, np.int32(how.shift), how.step, how.thresholds,
-                 how.converters, weights.astype(kind), np.empty(tables.lines, kind), out[:, start - lines.start:here.stop - lines.start])
+                 how.starts, weights.astype(kind), np.empty(tables.lines, kind), out[:, start - lines.start:here.stop - lines.start])
     return out
 
 
@@ -154,16 +154,16 @@ class _Rounding:
     mode: int
     shift: int
     step: float
-    thresholds: Ints
-    converters: Ints
+    thresholds: npt.NDArray[np.int32]
+    starts: Ints
 
 
 def _rounding(chip: Chip, macro: int, lines: range, width: int, log2_lsb: float) -> _Rounding:
     shift = log2_lsb + FRACTION_BITS
-    converters = np.resize(Converters(chip.spec, chip.seed, macro).of_lines(slice(lines.start, lines.stop)), width)
     thresholds = chip.thresholds(macro, log2_lsb)
     if thresholds is not None:
-        return _Rounding(SEARCH, 0, 1.0, thresholds, converters)
+        converters = np.resize(Converters(chip.spec, chip.seed, macro).of_lines(slice(lines.start, lines.stop)), width)
+        return _Rounding(SEARCH, chip.spec.adc.code_bits, 1.0, chip.flat_thresholds(macro, log2_lsb), converters * thresholds.shape[1])
     if shift == int(shift) and 1 <= shift <= SHIFT_LIMIT:
-        return _Rounding(SHIFT, int(shift), 1.0, _NO_THRESHOLDS, converters)
-    return _Rounding(DIVIDE, 0, 2.0**shift, _NO_THRESHOLDS, converters)
+        return _Rounding(SHIFT, int(shift), 1.0, _NO_THRESHOLDS, _NO_STARTS)
+    return _Rounding(DIVIDE, 0, 2.0**shift, _NO_THRESHOLDS, _NO_STARTS)
