@@ -16,7 +16,7 @@ import onnx
 
 from rpa.net import lower_arithmetic, lower_linear, lower_pool, lower_quantized, lower_scalar, lower_shape
 from rpa.net.constants import FOLDED, fold
-from rpa.net.errors import NetError
+from rpa.net.errors import NetError, grouped
 from rpa.net.graph import Graph, Layout
 from rpa.net.integer import HostStep
 from rpa.net.lowering import HANDLERS, Constant, Lowering, Relay, Value
@@ -70,7 +70,7 @@ def _translated(raw: RawGraph, layouts: Mapping[str, tuple[Layout, Shape]], what
             faults.append(f"{node.title}: {fault}")
     if faults:
         more = f"\n  and {len(faults) - REFUSALS_SHOWN} more" if len(faults) > REFUSALS_SHOWN else ""
-        raise NetError(f"{what}: {len(faults)} of {len(raw.nodes)} nodes cannot be translated:\n  " + "\n  ".join(faults[:REFUSALS_SHOWN]) + more)
+        raise NetError(f"{what}: {len(faults)} of {len(raw.nodes)} nodes cannot be translated:\n{grouped(faults[:REFUSALS_SHOWN])}{more}")
     return _finished(ctx, raw, what)
 
 

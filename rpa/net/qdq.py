@@ -22,7 +22,7 @@ import numpy as np
 
 from rpa.arch.errors import NumericsError
 from rpa.arch.numerics import element_range, quantize_multiplier
-from rpa.net.errors import NetError
+from rpa.net.errors import NetError, grouped
 from rpa.net.float_run import term_of
 from rpa.net.graph import Graph, Node
 from rpa.net.integer import CONTAINERS, Concat, Feature, IntNet, Lookup, Mac, MaxPool, Product, Term
@@ -71,7 +71,7 @@ class _Maker:
         if lost:
             faults.append(f"input `{lost[0]}`: is not quantized")
         if faults:
-            raise NetError(f"{graph.name}: {len(faults)} values have no integer form:\n  " + "\n  ".join(dict.fromkeys(faults)))
+            raise NetError(f"{graph.name}: {len(faults)} values have no integer form:\n{grouped(faults)}")
         return IntNet(name=graph.name, features=self.features, inputs=graph.inputs, outputs=tuple(outputs), nodes=tuple(self.nodes),
                       host=tuple(replace(step, source=outputs[graph.outputs.index(step.source)]) for step in graph.host))
 

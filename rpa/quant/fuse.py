@@ -11,6 +11,7 @@ from typing import cast
 
 import numpy as np
 
+from rpa.net.errors import grouped
 from rpa.net.graph import Graph, Node
 from rpa.net.scalar import SCALAR_OPERATORS
 from rpa.quant.blocks import Block, MacBlock, NodeBlock, Part
@@ -47,7 +48,7 @@ def refuse_unsupported(graph: Graph) -> None:
         if node.op == "Quant":
             faults.append(f"`{node.name}`: the model is quantized already; its integers are taken as they are by `rpa.net.qdq`")
     if faults:
-        raise QuantError("\n".join(faults))
+        raise QuantError(grouped(faults, ""))
 
 
 def _count_readers(graph: Graph) -> dict[str, int]:

@@ -114,5 +114,5 @@ def test_a_machine_that_is_too_small_says_what_is_missing():
 
 def test_elements_that_the_columns_cannot_store_are_refused():
     net, _ = convolution((8, 8, 8), 16, 3, 2, 2)
-    with pytest.raises(CompileError, match="`x` has 2-bit elements: 4 columns store at least 4-bit ones"):
+    with pytest.raises(CompileError, match="each of 2 has 2-bit elements: 4 columns store at least 4-bit ones:\n    `x`, `y`"):
         compile_net(net, SMALL)
