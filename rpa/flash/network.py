@@ -126,10 +126,10 @@ class FlashNet:
         widest = max((self.spec.rows + 8 * tile.counts.bit_lines for tile in term.tiles), default=1)
         step = max(1, DIGIT_BYTES // (term.operations * widest))
         for start in range(0, len(x), step):
-            seen = vectors(x[start:start + step], term.term, term.bits, term.zero_point)
+            seen = vectors(x[start:start + step], term.term, term.bits, term.zero_point, signed=term.passes.signed)
             total = np.zeros((*seen.shape[:3], len(term.term.weight)), np.int64)
             for tile in term.tiles:
-                codes = self._operate(layer, term, tile, seen.reshape(-1, seen.shape[3])[:, tile.tile.inputs], layer.counts.images + start)
+                codes = self._operate(layer, term, tile, seen.reshape(-1, seen.shape[3])[:, tile.inputs], layer.counts.images + start)
                 total[..., tile.tile.outputs] += term.tiling.combine(tile.tile, codes).reshape(*seen.shape[:3], -1)
             parts.append(total)
         total = np.concatenate(parts)

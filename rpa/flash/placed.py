@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
 from isa.errors import did_you_mean
 from isa.table import ACC_INDEX_COUNT
+from rpa.flash.activity import activity
 from rpa.flash.counts import LayerCounts, TileCounts
 from rpa.flash.errors import FlashError
 from rpa.flash.mapping import Encoding, Tile, lines_per_group, tiles
@@ -58,6 +58,13 @@ class PlacedTile:
     @property
     def rows(self) -> slice:
         return slice(self.place.row0, self.place.row0 + self.tile.rows)
+
+    @property
+    def inputs(self) -> slice | npt.NDArray[np.int64]:
+        """The layer's inputs on its word lines; a slice where they are neighbours."""
+        inputs = self.tile.inputs
+        first, last = int(inputs[0]), int(inputs[-1])
+        return slice(first, last + 1) if np.array_equal(inputs, np.arange(first, last + 1)) else inputs
 
 
 @dataclass(kw_only=True, eq=False)
@@ -217,17 +224,8 @@ def _placed(tiling: Tiling, tile: Tile, words: int, passes: Passes) -> PlacedTil
 def count_operations(tile: PlacedTile, passes: Passes, x: npt.NDArray[np.integer]) -> None:
     """Add the operations that activations x (vectors, word lines of the tile) take to the tile's counts."""
     counts = tile.counts
-    values = x & ((1 << passes.abits) - 1)
-    for shift, mask in zip(passes.shifts, passes.masks, strict=True):
-        active = np.count_nonzero(values & (int(mask) << int(shift)), axis=1)
-        counts.active += np.bincount(active, minlength=len(counts.active))
-    per_row = _digit_sums(passes)[values].sum(axis=0, dtype=np.int64)
+    operations, digits = activity(x, passes)
     counts.vectors += len(x)
-    counts.digit_sum += int(per_row.sum())
-    counts.charge += int(per_row @ tile.row_charge)
-
-
-@cache
-def _digit_sums(passes: Passes) -> npt.NDArray[np.uint8]:
-    """Sum of the digits of every activation, by its low bits."""
-    return passes.digits(np.arange(1 << passes.abits)[:, None]).sum(axis=(1, 2), dtype=np.uint8)
+    counts.active += operations
+    counts.digit_sum += int(digits.sum())
+    counts.charge += int(digits @ tile.row_charge)

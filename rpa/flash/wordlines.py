@@ -75,12 +75,15 @@ def matrix(term: Term, bits: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np
     return weights.reshape(m, -1), present.reshape(m, -1)
 
 
-def vectors(x: npt.NDArray[np.integer], term: Term, bits: int, zero_point: int) -> npt.NDArray[np.integer]:
-    """What a term's word lines see of images x (N, H, W, C): (N, P, Q, R*S*words*E); border and filled-up words carry the zero point."""
+def vectors(x: npt.NDArray[np.integer], term: Term, bits: int, zero_point: int, *, signed: bool = True) -> npt.NDArray[np.integer]:
+    """What a term's word lines see of images x (N, H, W, C): (N, P, Q, R*S*words*E); border and filled-up words carry the zero point.
+
+    signed: False if no activation is below 0.
+    """
     r, s = term.weight.shape[1:3]
     top, left, bottom, right = term.pads
     fill = pixel_words(x.shape[3], bits) * (WORD_BITS // bits) - x.shape[3]
-    kind = np.int16 if bits < WORD_BITS else np.int32
+    kind = np.int32 if bits == WORD_BITS else np.int16 if signed else np.uint8
     image = np.pad(x.astype(kind), ((0, 0), (top, bottom), (left, right), (0, fill)), constant_values=zero_point)
     height = output_size(x.shape[1], r, term.stride[0], top, bottom, term.dilation[0])
     width = output_size(x.shape[2], s, term.stride[1], left, right, term.dilation[1])

@@ -59,8 +59,9 @@ def test_ideal_macros_multiply_exactly(data):
         made = tiles(weights, weight_bits=width, cell_bits=cell_bits, rows=rows, cols=cols, line=line, encoding=encoding)
     except FlashError as error:
         assert "need" in str(error)
-        assert -(-width // cell_bits) * (1 + (encoding == Encoding.DIFFERENTIAL)) + (encoding == Encoding.REFERENCE) > cols // line \
-            or (encoding == Encoding.REFERENCE and -(-width // cell_bits) > line)
+        slices = -(-width // cell_bits)
+        lines = slices * (1 + (encoding == Encoding.DIFFERENTIAL)) + (encoding == Encoding.REFERENCE)
+        assert lines > cols // line or cell_bits * slices > 16 or (encoding == Encoding.REFERENCE and slices > line)
         return
     steps = Passes(abits, dac_bits, signed)
     got = product_on_twin(weights, x, made, steps, cell_bits=cell_bits, dac_bits=dac_bits, rows=rows, cols=cols)

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from rpa.arch.config import ArrayConfig
 from rpa.arch.macro import Twin, limits
+from rpa.flash.activity import activity, by_arrays
 from rpa.flash.errors import FlashError
 from rpa.flash.mapping import Encoding
 from rpa.flash.network import FlashNet, Placement, joins_channels, with_ideal_converters
+from rpa.flash.patterns import Passes
 from rpa.flash.spec import Adc, Dac, Errors, MacroSpec
 from rpa.net import reference
 from tests.compile.integer_nets import Builder
@@ -132,6 +134,19 @@ def test_counts_are_those_of_the_machine(dac, log2_lsb):
     # by hand: 5 channels of 4 bits fill 2 words, 8 word lines a pixel, 72 in all; 7 x 6 vectors
     assert counts.macs == 2 * 42 * 72 * 5 and counts.operations == 2 * 42 * (4 // dac) and counts.cells == 72 * 32
     assert counts.words == 2 * 42 * 18
+
+
+@pytest.mark.parametrize("dac", [1, 3])
+@pytest.mark.parametrize("abits, signed, kind", [(8, False, np.uint8), (5, True, np.int16), (16, True, np.int32), (16, False, np.int32)])
+def test_activity_of_word_lines(abits, signed, kind, dac):
+    rng = np.random.default_rng(abits)
+    low, high = (-(1 << abits - 1), 1 << abits - 1) if signed else (0, 1 << abits)
+    x, passes = (rng.integers(low, high, (30, 17)) * (rng.random((30, 17)) < 0.4)).astype(kind), Passes(abits, dac, signed)
+    digits = passes.digits(x)
+    for count in (activity, by_arrays):
+        operations, sums = count(x, passes)
+        assert np.array_equal(operations, np.bincount((digits > 0).sum(axis=2).ravel(), minlength=18))
+        assert np.array_equal(sums, digits.sum(axis=(0, 1)))
 
 
 def test_charge_is_the_sum_of_all_sums():
