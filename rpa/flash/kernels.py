@@ -31,6 +31,7 @@ SUM_LIMIT = (1 << 31) - (1 << 28)
 """Sums below this stay in 32 bits, noise included."""
 SHIFT_LIMIT = 28
 """Half a step of a larger shift could lead out of 32 bits."""
+_BETWEEN = -1
 COMPILED = HAVE_NUMBA
 """Whether tables are used at all."""
 _NO_THRESHOLDS, _NO_STARTS = np.zeros(0, np.int32), np.zeros(0, np.int64)
@@ -48,12 +49,14 @@ def mac(chip: Chip, macro: int, x: npt.NDArray[np.integer], *, abits: int, signe
     x = _checked(chip, x, row0, passes)
     numbers = _first_numbers(chip, macro, len(x), len(passes.shifts), first)
     lines, rows = lines_of(chip, columns), range(row0, row0 + x.shape[1])
-    blocks, last = chip.block_of(numbers), chip.block_of(numbers + len(passes.shifts) - 1)
+    blocks = chip.block_of(numbers)
+    # Traps may change within a vector: its passes then go one by one.
+    blocks[chip.block_of(numbers + len(passes.shifts) - 1) != blocks] = _BETWEEN
     out = np.empty((len(x), len(lines)), np.int64)
     for block in np.unique(blocks):
-        # A block that holds every vector whole is the rule: one of operations without traps always does.
-        which: slice | npt.NDArray[np.bool_] = slice(None) if (blocks == block).all() else blocks == block
-        if (last[which] == block).all() and can(chip, macro, int(block), lines):
+        mask = blocks == block
+        which: slice | npt.NDArray[np.bool_] = slice(None) if mask.all() else mask
+        if block != _BETWEEN and can(chip, macro, int(block), lines):
             patterns, active = patterns_of(x[which], passes)
             out[which] = _by_table(chip, macro, int(block), patterns, _limits(chip, active, log2_lsb), passes.weights, rows, lines, log2_lsb,
                                    numbers[which])
