@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
-from amaranth import Const, Module, Mux, Signal, Value, unsigned
+from amaranth import Const, Module, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -33,19 +31,19 @@ class Counters(wiring.Component):
         m = Module()
         counted = [counter for counter in COUNTERS if counter.name in dict(self.increments.shape())]
         values = [self.values[counter.index] for counter in counted] + [Const(0, COUNTER_BITS)] * (len(counted) % 2)
-        m.d.comb += self.selected.eq(choose(m, self._place([counter.index for counter in counted]), values))
+        m.d.comb += self.selected.eq(choose(m, self._place(m, [counter.index for counter in counted]), values))
         for counter in counted:
             m.d.sync += self.values[counter.index].eq(self.values[counter.index] + self.increments[counter.name])
         return m
 
-    def _place(self, indices: list[int]) -> Value:
-        """Where ``select`` stands among ``indices`` (ascending); for any other number an even place that names no pair of values."""
-        known, missing = self.select <= indices[-1], Const(0)
-        for before, after in pairwise([-1, *indices]):
-            if after > before + 1:
-                known &= (self.select <= before) | (self.select >= after)
-                missing = Mux(self.select > before, after - indices.index(after), missing)
-        return Mux(known, self.select - missing, NOWHERE)[:len(self.select)]
+    def _place(self, m: Module, indices: list[int]) -> Signal:
+        """Where ``select`` stands among ``indices``; for any other number an even place that names no pair of values."""
+        place = Signal(len(self.select), init=NOWHERE)
+        with m.Switch(self.select):
+            for k, index in enumerate(indices):
+                with m.Case(index):
+                    m.d.comb += place.eq(k)
+        return place
 
 
 def summed_layout(blocks: list[data.StructLayout]) -> data.StructLayout:

@@ -119,7 +119,8 @@ class Decoder(wiring.Component):
 class ValueCheck(wiring.Component):
     """Combinational range check of `set` and `setr`: ``ok`` if register index ``register`` takes signed ``value``.
 
-    The limits are `Register.limits` and `choices` for this configuration. Registers with equal rules share a comparator.
+    The limits are `Register.limits` and `choices` for this configuration. Registers with equal rules share a comparator. Of a register
+    of an engine that the machine does not have ``ok`` means nothing.
     A 32-bit unsigned register takes any value.
     """
 
@@ -138,7 +139,8 @@ class ValueCheck(wiring.Component):
         m = Module()
         members: dict[tuple, list[int]] = {}
         for register in REGISTERS:
-            members.setdefault(self.rule(register), []).append(register.index)
+            if register.engine in engine_codes(self.config):
+                members.setdefault(self.rule(register), []).append(register.index)
         passes = []
         for rule, indices in members.items():
             if rule == ("any",):

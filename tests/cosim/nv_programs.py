@@ -35,8 +35,6 @@ class Draw:
     def __init__(self, seed: int, config: ArrayConfig) -> None:
         self.rng, self.config = random.Random(f"nv-{seed}"), config
         self.lines: list[str] = []
-        self.given = 0
-        """Stretches of NV that have signalled DR and were not drained."""
 
     def pick(self, low: int, high: int) -> int:
         return self.rng.randint(low, high)
@@ -53,12 +51,12 @@ class Draw:
 
     def program(self) -> None:
         """`nvprog` of some rows of a macro."""
-        config, rows = self.config, self.pick(1, 4)
-        lines_of_four = max(1, 4 // config.cols)
-        line0 = lines_of_four * self.pick(0, config.nv_cols // config.cols // lines_of_four - 1)
-        words = self.pick(1, min(4, (config.nv_cols - line0 * config.cols) // 4))
+        config, rows = self.config, self.pick(1, self.config.nv_rows)
+        least = max(1, 4 // config.cols)
+        line0 = least * self.pick(0, config.nv_cols // config.cols // least // 2)
+        words = self.pick(1, (config.nv_cols - line0 * config.cols) // 4)
         self.lines += _sets("nv", macro=self.pick(0, config.nv_macros - 1), row0=self.pick(0, config.nv_rows - rows), rows=rows, line0=line0,
-                            k0=words, xbase=self.pick(0, X_WORDS - 4 * 8), xv0=self.pick(0, 6))
+                            k0=words, xbase=self.pick(0, 3), xv0=self.pick(0, max(0, X_WORDS - 3 - words) // rows))
         self.lines.append(self.rng.choice(("nvprog", "nvprog signal(nv)\nsync nv wait(nv)")))
 
     def layer(self) -> dict[str, int]:
@@ -90,7 +88,8 @@ class Draw:
         self.lines += _sets("nv", macro=self.pick(0, self.config.nv_macros - 1), **self.layer(), **self.vectors(), asigned=self.pick(0, 1),
                             range=rng.choice((0, 0, 1, 3, self.pick(0, 15))), keep=self.pick(0, 1), cg=self.pick(-16, 15), cbase=self.pick(0, 15))
         self.lines.append(f"nvmac {bank} signal(dr)")
-        self.given += 1
+        if rng.random() < 0.3:  # a drain beside it; of the same bank, it can meet the ACC stage
+            self.lines += [f"set dr.nv, {self.pick(0, 1)}", f"drain {bank if rng.random() < 0.3 else 1 - bank}"]
         self.drain(bank)
 
     def drain(self, bank: int) -> None:
@@ -102,10 +101,6 @@ class Draw:
         self.lines += _sets("st", addr=RESULTS, xs=words, ws=self.config.cols, unit=1, xstride=2 * self.config.cols, wstride=2, base=0)
         self.lines.append("st wait(dr) signal(dr)\nsync dr wait(st)")
 
-    def parallel(self) -> None:
-        """The array at work in the other bank's drain while NV multiplies: engines meet in every way."""
-        self.lines += ["sync ex signal(nv)", "sync nv wait(ex)", f"set dr.nv, {self.pick(0, 1)}", f"drain {self.pick(0, 1)}"]
-
 
 def nv_program(seed: int, config: ArrayConfig) -> NvProgram:
     """Return random program ``seed``; most end well, some with ACC_CONFLICT, where a drain that waits for nothing meets NV."""
@@ -116,7 +111,7 @@ def nv_program(seed: int, config: ArrayConfig) -> NvProgram:
     for _ in range(draw.pick(1, 3)):
         draw.program()
     for _ in range(draw.pick(1, 4)):
-        draw.rng.choice((draw.multiply, draw.multiply, draw.multiply, draw.load, draw.program, draw.parallel))()
+        draw.rng.choice((draw.multiply, draw.multiply, draw.multiply, draw.load, draw.program))()
     text = "\n".join([*draw.lines, "halt", ""])
     memory = np.random.default_rng(seed).integers(0, 256, config.mem_bytes, dtype=np.uint8)
     return NvProgram(isa.assemble(text, config, name=f"nv-{seed}"), memory)

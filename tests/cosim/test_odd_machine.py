@@ -1,4 +1,4 @@
-"""A machine of unequal sides, a bus wider than its columns and a slow memory: what holds on the presets holds there."""
+"""A machine of unequal sides, a bus wider than its columns, a slow memory and odd macros: what holds on the presets holds there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from rpa.report.kernels import KERNELS, differences
 from rpa.verify.compare import compare, compare_random, describe
 from rpa.verify.random_programs import random_program
 
-CONFIG = replace(ArrayConfig.preset("small"), rows=5, cols=4, bus_words=16, mem_latency=33)
+CONFIG = replace(ArrayConfig.preset("small"), rows=5, cols=4, bus_words=16, mem_latency=33, nv_macros=1, nv_rows=45, nv_cols=48, nv_cell_bits=3,
+                 nv_dac_bits=3, nv_adc_bits=11, nv_adc_share=3, nv_settle=1, nv_adc_cycles=1, nv_prog_cycles=1, x_depth=128)
 PROGRAMS, BLOCK = 48, 12
 MAX_CYCLES = 200_000
 RUNS = [pytest.param(kernel, *pairs[-1], id=kernel.name) for kernel in KERNELS.values()
