@@ -7,11 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from rpa.arch.config import ArrayConfig
+from rpa.compile.compiled import compile_net
 from rpa.flash.constants import CONSTANTS, Technology, adc_area_um2, adc_energy_pj
 from rpa.flash.energy import Timing, area_um2, cycles, digital_energy, macro_energy, product_energy, report, saved
 from rpa.flash.errors import FlashError
 from rpa.flash.network import FlashNet, Placement
-from rpa.flash.spec import Adc, Dac, Errors, MacroSpec, Wires
+from rpa.flash.spec import Adc, Dac, Errors, MacroSpec, Wires, for_config
 from rpa.net import reference
 from rpa.net.integer import Feature, IntNet, Mac, Term
 from tests.compile.integer_nets import Builder
@@ -156,3 +158,23 @@ def test_wires_do_not_skip_fully_connected_layers():
             assert not np.array_equal(flash.run_many(images, wanted=[name])[name], exact[name])
         same = FlashNet(net, "all", replace(wired, errors=Errors()))
         assert np.array_equal(same.run_many(images)["fc2"], exact["fc2"])
+
+
+def test_counts_and_cycles_are_those_of_the_machine():
+    """A compiled network on the emulator counts the same operations; its cycles differ by those between commands, which depend on tiles of images."""
+    build = Builder((4, 4, 6), 8, seed=6)
+    build.mac("a", [build.term("x", 12, 3, 8, pad=1)], bits=4)
+    build.mac("b", [build.term("a", 20, 4, 4)], bits=8, signed=True)
+    net, image = build.net("b"), {"x": build.image()}
+    config = replace(ArrayConfig.preset("small"), imem_words=1 << 15, mem_bytes=1 << 22, nv_macros=64)
+    place = {"to_a": Placement(log2_lsb=3), "to_b": Placement(log2_lsb=2)}
+    counters = compile_net(net, config, place=place).run(image, "fast").result.counters
+    flash = FlashNet(net, place, for_config(config, IDEAL), line=config.cols)
+    flash.run(image)
+    counts = flash.counts.values()
+    for name in ("operations", "active", "conversions", "skipped", "adc_bits", "macs"):
+        assert sum(getattr(one, name) for one in counts) == counters[f"nv_{name}"], name
+    timing = Timing(settle=config.nv_settle, adc_cycles=config.nv_adc_cycles)
+    placed = [tile for layer in flash.layers.values() for tile in layer.tiles]
+    programming = sum(tile.tile.rows * (tile.counts.bit_lines // 4 + 1 + config.nv_prog_cycles) for tile in placed)
+    assert sum(cycles(one, timing, line=config.cols) for one in counts) + programming == pytest.approx(counters["nv_run"], rel=0.005)

@@ -73,7 +73,20 @@ def test_terms_of_one_channel_stay_digital():
     counts = flash.counts["to_b"]
     assert counts.products == 2 * 7 * 6 * 5 * 5 * 9 and counts.digital_products == 2 * 7 * 6 * 5
     both = FlashNet(net, {"to_b": Placement(terms=(0, 1))}, LOSSLESS)
+    images = images_of(build, 2)
+    assert np.array_equal(both.run_many(images)["c"], reference.run_many(net, images)["c"])
     assert [term.index for term in both.layers["to_b"].terms] == [0, 1] and list(both.layers) == ["to_b"]
+
+
+@pytest.mark.parametrize("groups", [2, 4])
+def test_groups_of_channels_on_macros(groups):
+    build = Builder((5, 5, 32), 4, seed=groups, signed=False)
+    build.mac("a", [build.term("x", 24, 3, 4, pad=1, groups=groups)], bits=8)
+    net, images = build.net("a"), images_of(build, 2)
+    flash = FlashNet(net, "all", replace(LOSSLESS, rows=16), line=8)
+    assert np.array_equal(flash.run_many(images)["a"], reference.run_many(net, images)["a"])
+    # 16 word lines are half a pixel: tiles hold the lines of outputs that have products with it
+    assert max(tile.tile.outs for tile in flash.layers["to_a"].tiles) <= 16
 
 
 def test_coarse_codes_change_results():
