@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from rpa.cli import flash_calibrate, flash_energy, flash_netlist
+from rpa.cli import flash_calibrate, flash_energy, flash_netlist, flash_parameters
 
 app = typer.Typer(no_args_is_help=True, help="The analog NOR-flash macro: circuits and studies.", rich_markup_mode="markdown")
 app.command("netlist")(flash_netlist.netlist)
 app.command("calibrate")(flash_calibrate.calibrate)
 app.command("energy")(flash_energy.energy)
+app.command("parameters")(flash_parameters.parameters)
