@@ -18,11 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from rpa.arch.macro import Macro
-from rpa.flash import kernels
+from rpa.flash import check, kernels
 from rpa.flash.chip import Chip
 from rpa.flash.counts import LayerCounts
 from rpa.flash.errors import FlashError
-from rpa.flash.placed import ALL, PlacedLayer, PlacedTerm, PlacedTile, Placement, Wanted, count_operations, joins_channels, place_layers
+from rpa.flash.placed import ALL, LOG2_LIMITS, PlacedLayer, PlacedTerm, PlacedTile, Placement, Wanted, count_operations, joins_channels, place_layers
 from rpa.flash.sparsity import needed_bits
 from rpa.flash.spec import MacroSpec
 from rpa.flash.wordlines import vectors
@@ -42,16 +42,16 @@ class FlashNet:
     """An integer network with layers on macros.
 
     placement: "all", names of nodes, or a placement for each name. spec: the macros. line: columns of the machine's array. chip: macros that
-    are there already, such as `rpa.arch.macro.Twin` (they are programmed here); else a `Chip` of this spec and seed with as many macros as
-    needed, or `macros` of them. Raises FlashError for names that are no Mac of the net, and for layers that do not fit.
+    are there already, a `Chip` or such as `rpa.arch.macro.Twin` (they are programmed here); else a `Chip` of this spec and seed with as many
+    macros as needed, or `macros` of them. Raises FlashError for names that are no Mac of the net, and for layers that do not fit.
     """
 
     def __init__(self, net: IntNet, placement: Wanted = ALL, spec: MacroSpec | None = None, *, line: int = 16, chip: Macro | None = None,
                  macros: int | None = None, seed: int = 0) -> None:
         self.net, self.line = net, line
-        self.spec = MacroSpec.preset("ideal") if spec is None else spec
+        self.spec = _spec(spec, chip)
         self.observer: Observer | None = None
-        self.layers, self._per_image = place_layers(net, placement, self.spec, line=line, macros=macros)
+        self.layers, self._per_image = place_layers(net, placement, self.spec, line=line, macros=chip.macros if isinstance(chip, Chip) else macros)
         self.chip: Macro = chip if chip is not None else Chip(self.spec, macros=self.macros, seed=seed)
         for layer in self.layers.values():
             for tile in layer.tiles:
@@ -87,8 +87,7 @@ class FlashNet:
         for name, log2_lsb in ranges.items():
             if name not in self.layers:
                 raise FlashError(f"`{name}` is not on macros; these layers are: {', '.join(self.layers)}")
-            if not -8 <= log2_lsb <= 24:
-                raise FlashError(f"`{name}`: log2_lsb is {log2_lsb}, must be -8..24")
+            check.number(f"`{name}`", "log2_lsb", log2_lsb, *LOG2_LIMITS)
             self.layers[name].log2_lsb = self.layers[name].counts.log2_lsb = log2_lsb
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -133,8 +132,7 @@ class FlashNet:
                 total[..., tile.tile.outputs] += term.tiling.combine(tile.tile, codes).reshape(*seen.shape[:3], -1)
             parts.append(total)
         total = np.concatenate(parts)
-        whole = float(layer.log2_lsb).is_integer() and layer.log2_lsb >= 0
-        return total << int(layer.log2_lsb) if whole else np.rint(total * 2.0**layer.log2_lsb).astype(np.int64)
+        return total << int(layer.log2_lsb) if _whole(layer.log2_lsb) else np.rint(total * 2.0**layer.log2_lsb).astype(np.int64)
 
     def _operate(self, layer: PlacedLayer, term: PlacedTerm, tile: PlacedTile, x: npt.NDArray[np.integer], image: int) -> npt.NDArray[np.int64]:
         """Codes (vectors, bit lines of the tile) added up over passes, for x (vectors, word lines of the tile) from image number `image` on."""
@@ -147,12 +145,27 @@ class FlashNet:
             first = (image + vector // term.positions) * self._per_image[macro] + tile.first + vector % term.positions * term.passes.shifts.size
             return kernels.mac(self.chip, macro, x, abits=term.passes.abits, signed=term.passes.signed, columns=tile.columns,
                                log2_lsb=layer.log2_lsb, row0=tile.place.row0, first=first)
+        if not _whole(layer.log2_lsb):
+            raise FlashError(f"`{layer.node.name}`: log2_lsb is {layer.log2_lsb}, must be a whole number, 0 or more: only a `Chip` has other steps")
         driven = np.zeros((len(x) * term.passes.shifts.size, self.spec.rows), np.uint8)
         driven[:, tile.rows] = term.passes.digits(x).reshape(-1, x.shape[1])
         spec, active = self.spec, np.count_nonzero(driven, axis=1)
         bits = needed_bits(active, dac_bits=spec.dac.bits, cell_bits=spec.cell_bits, adc_bits=spec.adc.code_bits, log2_lsb=layer.log2_lsb)
         codes = self.chip.convert(macro, driven, tile.columns, int(layer.log2_lsb), (1 << bits) - 1)
         return np.einsum("vpl,p->vl", codes.reshape(len(x), term.passes.shifts.size, -1), term.passes.weights)
+
+
+def _spec(spec: MacroSpec | None, chip: Macro | None) -> MacroSpec:
+    """The macros' spec; a chip has its own."""
+    if isinstance(chip, Chip):
+        if spec is not None and spec != chip.spec:
+            raise FlashError("FlashNet: `spec` is not that of `chip`; leave it out, or give a chip of this spec")
+        return chip.spec
+    return MacroSpec.preset("ideal") if spec is None else spec
+
+
+def _whole(log2_lsb: float) -> bool:
+    return log2_lsb >= 0 and float(log2_lsb).is_integer()
 
 
 def _products(term: Term, shape: tuple[int, int, int]) -> int:

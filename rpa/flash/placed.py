@@ -10,10 +10,11 @@ import numpy.typing as npt
 
 from isa.errors import did_you_mean
 from isa.table import ACC_INDEX_COUNT
+from rpa.flash import check
 from rpa.flash.activity import activity
 from rpa.flash.counts import LayerCounts, TileCounts
 from rpa.flash.errors import FlashError
-from rpa.flash.mapping import Encoding, Tile, lines_per_group, tiles
+from rpa.flash.mapping import WEIGHT_BITS_MAX, Encoding, Tile, lines_per_group, tiles
 from rpa.flash.mapping import Mapping as Tiling
 from rpa.flash.pack import Position, pack
 from rpa.flash.passes import activation_bits
@@ -24,13 +25,15 @@ from rpa.flash.wordlines import WORD_BITS, boxes, matrix, pixel_words
 from rpa.net.integer import IntNet, Mac, Term
 
 ALL = "all"
+LOG2_LIMITS = (-8, 24)
+"""Steps of codes that a chip can have, as powers of two."""
 Wanted = str | Collection[str] | Mapping[str, "Placement"]
 """ALL, names of nodes, or a placement for each name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """How a node goes to macros."""
+    """How a node goes to macros. FlashError for values that no macro has."""
 
     encoding: Encoding = Encoding.DIFFERENTIAL
     log2_lsb: float | None = None
@@ -40,6 +43,14 @@ class Placement:
     """Width that the cells are made for; None: what the weights need."""
     terms: tuple[int, ...] | None = None
     """Indices of the terms that go to macros; None: those that join channels."""
+
+    def __post_init__(self) -> None:
+        if self.encoding not in list(Encoding):
+            raise FlashError(f"Placement: `encoding` is {self.encoding!r}, must be one of {', '.join(each.name.lower() for each in Encoding)}")
+        if self.log2_lsb is not None:
+            check.number("Placement", "log2_lsb", self.log2_lsb, *LOG2_LIMITS)
+        if self.weight_bits is not None:
+            check.integer("Placement", "weight_bits", self.weight_bits, 1, WEIGHT_BITS_MAX)
 
 
 @dataclass(kw_only=True, eq=False)

@@ -86,6 +86,18 @@ def test_calibrated_beats_the_range_that_never_clips():
     assert after < before and all(flash.ranges[name] <= safe[name] for name in safe)
 
 
+def test_a_free_step_is_at_least_as_good():
+    net, images = net_of(6)
+    exact = reference.run_many(net, images, wanted=["a"])["a"]
+    errors = []
+    for free in (False, True):
+        flash = FlashNet(net, ["to_a"], replace(IDEAL, adc=Adc(bits=5)))
+        found = calibrate(flash, images, free=free)["to_a"]
+        assert flash.ranges["to_a"] == (found.free_log2_lsb if free else found.log2_lsb)
+        errors.append(np.square(flash.run_many(images, wanted=["a"])["a"] - exact).mean())
+    assert found.free_log2_lsb != found.log2_lsb and errors[1] < errors[0]
+
+
 def test_a_lossless_converter_keeps_the_finest_step():
     net, images = net_of(3)
     flash = FlashNet(net, "all", with_ideal_converters(IDEAL))

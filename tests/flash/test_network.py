@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rpa.arch.config import ArrayConfig
 from rpa.arch.macro import Twin, limits
 from rpa.flash.activity import activity, by_arrays
+from rpa.flash.chip import Chip
 from rpa.flash.errors import FlashError
 from rpa.flash.mapping import Encoding
 from rpa.flash.network import FlashNet, Placement, joins_channels, with_ideal_converters
@@ -192,11 +193,32 @@ def test_what_cannot_be_placed_is_named(placement, message):
         FlashNet(small_net()[0], placement, LOSSLESS)
 
 
+@pytest.mark.parametrize("options, message", [({"log2_lsb": 30}, "`log2_lsb` is 30"), ({"weight_bits": 0}, "`weight_bits` is 0"),
+                                              ({"encoding": 7}, "`encoding` is 7"), ({"log2_lsb": float("nan")}, "`log2_lsb` is nan")])
+def test_placements_without_sense(options, message):
+    with pytest.raises(FlashError, match=message):
+        Placement(**options)
+
+
+def test_a_chip_of_ones_own():
+    net, build = small_net(12)
+    chip = Chip(MacroSpec.preset("sonos40"), macros=8, seed=5)
+    images = images_of(build, 2)
+    assert np.array_equal(FlashNet(net, chip=chip).run_many(images)["c"], FlashNet(net, "all", chip.spec, macros=8, seed=5).run_many(images)["c"])
+    with pytest.raises(FlashError, match="`spec` is not that of `chip`"):
+        FlashNet(net, "all", LOSSLESS, chip=chip)
+    with pytest.raises(FlashError, match="do not fit 1 macros"):
+        FlashNet(net, chip=Chip(chip.spec))
+    twin = FlashNet(net, {"to_a": Placement(log2_lsb=0.5)}, replace(MacroSpec.preset("ideal"), adc=Adc(bits=16)), chip=Twin(ArrayConfig(nv_macros=1)))
+    with pytest.raises(FlashError, match=r"`to_a`: log2_lsb is 0.5, must be a whole number"):
+        twin.run_many(images)
+
+
 def test_macros_and_ranges_that_do_not_fit():
     net = small_net()[0]
     with pytest.raises(FlashError, match="do not fit 1 macros"):
         FlashNet(net, "all", LOSSLESS, macros=1)
-    with pytest.raises(FlashError, match="log2_lsb is 30"):
+    with pytest.raises(FlashError, match="`log2_lsb` is 30"):
         FlashNet(net, "all", LOSSLESS).set_ranges({"to_a": 30})
     with pytest.raises(FlashError, match="`x` is not on macros"):
         FlashNet(net, "all", LOSSLESS).set_ranges({"x": 0})
