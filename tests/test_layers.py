@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = {"isa": 0, "rpa.arch": 2, "rpa.emu": 3, "hdl": 3, "rpa.data": 3, "rpa.models": 3, "rpa.net": 3, "rpa.quant": 4,
-          "rpa.train": 4, "rpa.flash": 4, "rpa.runner": 4, "rpa.flash.study": 5, "rpa.compile": 5, "rpa.verify": 5, "rpa.report": 6,
+          "rpa.train": 4, "rpa.flash": 4, "rpa.flash.torch": 5, "rpa.runner": 4, "rpa.flash.study": 5, "rpa.compile": 5, "rpa.verify": 5, "rpa.report": 6,
           "rpa.cli": 7, "rpa.demo": 7, "rpa": 7}
 """Layer of a package; the longest prefix of a module's name counts. `rpa` itself is the public face of all of them."""
 DOORS = {"lark": ("isa",), "amaranth": ("hdl", "tests"), "cocotb": ("tests",), "cocotb_tools": ("tests",), "typer": ("rpa.cli",),

@@ -1,0 +1,134 @@
+"""Layers that compute on macros: in training with errors drawn anew for every batch, in evaluation through one chip."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from rpa.flash.mapping import Encoding
+from rpa.flash.spec import MacroSpec
+from rpa.flash.torch.operate import Programmed
+from rpa.flash.torch.perturb import Perturb
+from rpa.train.qat.calibrate import fit_weights
+from rpa.train.qat.fake import ActivationQuantizer, Layer
+
+
+class FlashLayer(nn.Module):
+    """What convolution and matrix product share. Weights and activations are quantized with learned steps (straight-through), then errors are added.
+
+    In training: every cell's error is drawn anew for each batch, reads are noisy, and conversions add their rounding as noise. In evaluation: the
+    weights as they are now, programmed into one chip (`chip_seed`), and its conversions.
+    """
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, spec: MacroSpec, *, weight_bits: int, activation_bits: int,
+                 signed: bool, encoding: Encoding, seed: int) -> None:
+        super().__init__()
+        self.spec, self.encoding, self.chip_seed = spec, encoding, seed
+        self.activation = ActivationQuantizer(activation_bits, "symmetric" if signed else "unsigned")
+        self.layer = Layer(weight.detach().clone(), torch.zeros(len(weight)) if bias is None else bias.detach().clone(), weight_bits)
+        with torch.no_grad():
+            fit_weights(self.layer)
+        self.perturb = Perturb(spec, weight_bits=weight_bits, encoding=encoding, seed=seed)
+        self.log2_lsb: float | None = None
+        self._programmed: tuple[tuple[int, ...], Programmed] | None = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        quantized, step = self.activation(x), self.layer.step()
+        if self.training:
+            return self._noisy(quantized, self.layer.quantized(step), step)
+        return self._exact(quantized, step)
+
+    def _noisy(self, x: torch.Tensor, weight: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
+        shape = (-1, *[1] * (weight.ndim - 1))
+        steps = step.detach().reshape(shape)
+        integers = weight.detach() / steps
+        wrong = self.perturb.strength * self.perturb.errors(integers) * steps
+        out = self.product(x, weight + wrong, self.layer.rounded_bias(self.activation.step() * step))
+        return out + self.perturb.strength * self._read_and_convert(x.detach(), integers, steps, out)
+
+    @torch.no_grad()
+    def _read_and_convert(self, x: torch.Tensor, integers: torch.Tensor, steps: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        """Noise of reads, whose variances add up over cells and passes, and of rounding in converters, uniform in a step."""
+        unit = self.activation.step().detach()
+        bits = self.activation.bits
+        # A bit is set in about half of the passes, so the squares of its weights, 4^p, add up to about a third of x^2.
+        variance = self.product((x / unit).square() / 3, self.perturb.read_sigma(integers).square(), None)
+        converters = sum(4.0**p for p in range(0, bits, self.spec.dac.bits)) * self._columns() * 4.0**self._log2_lsb(integers) / 12
+        spread = (variance.clamp_min(0) + converters).sqrt() * (unit * steps.reshape(self.channels(out)))
+        return spread * torch.randn(out.shape, generator=self.perturb.generator(out.device), device=out.device)
+
+    def _columns(self) -> float:
+        """Conversions of an output, each by the square of its digit's place, in all tiles of its inputs."""
+        places = sum(16.0 ** (self.perturb.cell_bits * place / 2) for place in range(self.perturb.slices))
+        return 2 * places * -(-self.layer.weight[0].numel() // self.spec.rows)
+
+    def _log2_lsb(self, integers: torch.Tensor) -> float:
+        """The step of a conversion: as set, or about the finest with which no sum of a bit line clips."""
+        if self.log2_lsb is not None:
+            return self.log2_lsb
+        rows = min(self.spec.rows, integers[0].numel())
+        largest = float(integers.abs().mean()) * rows * self.spec.dac.top + 1
+        return max(0.0, torch.tensor(largest).log2().ceil().item() - self.spec.adc.code_bits)
+
+    @torch.no_grad()
+    def _exact(self, x: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
+        version = (self.layer.weight._version, self.layer.scale._version, self.chip_seed)
+        if self._programmed is None or self._programmed[0] != version:
+            integers = self.layer.integers(step).flatten(1)
+            self._programmed = version, Programmed(self.spec, integers, weight_bits=self.layer.bits, encoding=self.encoding, seed=self.chip_seed,
+                                                   log2_lsb=self.log2_lsb)
+        unit = self.activation.step()
+        vectors = self.vectors(torch.round(x / unit))
+        sums = self._programmed[1](vectors, abits=self.activation.bits, signed=self.activation.low < 0)
+        return self.folded(sums * unit * step + self.layer.rounded_bias(unit * step), x)
+
+    def product(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        """The layer's product in real numbers."""
+        raise NotImplementedError
+
+    def vectors(self, x: torch.Tensor) -> torch.Tensor:
+        """Activations as (..., K), what word lines see."""
+        raise NotImplementedError
+
+    def folded(self, sums: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """(..., M) as the layer's output."""
+        raise NotImplementedError
+
+    @staticmethod
+    def channels(out: torch.Tensor) -> tuple[int, ...]:
+        """Shape in which one number per channel meets the output."""
+        return (1, -1, *[1] * (out.ndim - 2))
+
+
+class FlashLinear(FlashLayer):
+    """`torch.nn.Linear` on macros."""
+
+    def product(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        return F.linear(x, weight, bias)
+
+    def vectors(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+    def folded(self, sums: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        return sums
+
+
+class FlashConv2d(FlashLayer):
+    """`torch.nn.Conv2d` on macros; one group."""
+
+    def __init__(self, *args, stride: tuple[int, int], padding: tuple[int, int], dilation: tuple[int, int], **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.stride, self.padding, self.dilation = stride, padding, dilation
+
+    def product(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        return F.conv2d(x, weight, bias, self.stride, self.padding, self.dilation)
+
+    def vectors(self, x: torch.Tensor) -> torch.Tensor:
+        kernel = tuple(self.layer.weight.shape[2:])
+        return F.unfold(x, kernel, self.dilation, self.padding, self.stride).transpose(1, 2)
+
+    def folded(self, sums: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        sizes = [(length + 2 * pad - space * (kernel - 1) - 1) // stride + 1 for length, pad, space, kernel, stride in
+                 zip(x.shape[2:], self.padding, self.dilation, self.layer.weight.shape[2:], self.stride, strict=True)]
+        return sums.transpose(1, 2).reshape(len(x), -1, *sizes)
