@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from rpa.flash.chip import Chip
+from rpa.flash.converters import driver_levels
 from rpa.flash.device import preset
 from rpa.flash.errors import FlashError
 from rpa.flash.laws import Relative
@@ -289,6 +290,15 @@ class TestWires:
                  for x in digits]
         found = chip.convert(0, digits, slice(None), -8, 1 << 30) / 256
         assert found == pytest.approx(np.array(nodal) * top / STEP, abs=0.51 / 256 + 10 * top / 8192)
+
+    def test_exact_with_drivers_of_different_gain(self):
+        """A driver's gain multiplies the cells of its row, before the wires take their part."""
+        cells = self.cells[:10, :6]
+        chip = chip_of(cells, Errors(ir_drop="exact"), adc=FREE, dac=Dac(gain_error=0.2), wires=Wires(bit_line_ohm=900.0))
+        gains = driver_levels(chip.spec, 1, 0)[0]
+        nodal = gate_driven(cells * STEP / 0.1 * gains[:, None], np.ones(10), 0.1, 900.0)
+        found = chip.convert(0, np.ones((1, 10), np.uint8), slice(None), -8, 1 << 30)[0] / 256
+        assert found == pytest.approx(nodal / STEP, abs=0.51 / 256) and gains.std() > 0.05
 
     def test_exact_gate_drive_is_the_ladder(self):
         """Two cells on one line: the far one through two segments, the near one through one, by hand."""

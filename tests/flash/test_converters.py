@@ -104,6 +104,12 @@ class TestConverters:
         found = np.concatenate([Converters(spec, seed, 0).transitions() for seed in range(converters // 1024 + 1)])
         return np.diff(found[:, 1:], axis=1) - 1
 
+    @pytest.mark.parametrize("kind", ["sar", "ramp"])
+    def test_errors_of_steps_leave_the_ends_where_they_are(self, kind):
+        """Gain and offset are errors of their own."""
+        at = Converters(MacroSpec(adc=Adc(bits=6, kind=kind, share=1, dnl_lsb=0.5)), 1, 0).transitions()
+        assert at[:, 63] == pytest.approx(np.full(128, 62.5)) and (at[:, 0] == -0.5).all() and at[:, 32].std() > 0.1
+
     def test_a_ramp_has_the_same_spread_at_every_step(self):
         assert self.steps("ramp").std(axis=0) == pytest.approx(np.full(62, 0.2), rel=0.12)
 
