@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rpa.cli.files import read_array
-from rpa.cli.options import AsJson, Calibration, ConfigFile, Effort, Method, Preset, Shortcuts, machine
+from rpa.cli.options import AsJson, Calibration, ConfigFile, Effort, Method, Preset, Requantize, Shortcuts, machine
 from rpa.report.tables import Row, print_json, print_rows
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def compile_network(
     calibration: Calibration = None,
     method: Method = "mse",
     shortcuts: Shortcuts = "auto",
+    requantize: Requantize = False,
     effort: Effort = True,
     place: Annotated[list[str] | None, typer.Option("--place", metavar="NAME=flash", help="Compute this layer on NOR-flash macros; `all=flash`; or "
                                                     "choose: `auto=latency`, `auto=energy`, `auto=accuracy` (`NAME=array` stays).")] = None,
@@ -37,14 +38,14 @@ def compile_network(
 ) -> None:
     """Quantize a network and compile it: assembly, data, program file, the table of widths and the scales of inputs and outputs.
 
-    What has quantized weights already keeps its integers; then widths and calibration do not apply.
+    What has quantized weights already keeps its integers, unless told otherwise; then widths and calibration do not apply.
     """
     sizes = machine(preset, config)
     images = None if calibration is None else read_array(calibration)
     from rpa.report.network_files import compile_source, save
     from rpa.report.network_source import open_network
 
-    source = open_network(model, calibration=images, called=name, typical=bool(place))
+    source = open_network(model, calibration=images, called=name, typical=bool(place), requantize=requantize)
     compiled = compile_source(source, widths, sizes, effort=effort, method=method, shortcuts=shortcuts, place=_wish(place, macro, loss))
     files = [str(path) for path in save(compiled, Path(output))]
     for note in source.notes:

@@ -11,7 +11,7 @@ import typer
 from isa.errors import did_you_mean
 from rpa.arch.config import ArrayConfig
 from rpa.cli.files import read_array, write_bytes
-from rpa.cli.options import AsCsv, AsJson, Calibration, ConfigFile, Defines, Effort, Preset, defines, machine, one_format
+from rpa.cli.options import AsCsv, AsJson, Calibration, ConfigFile, Defines, Effort, Preset, Requantize, defines, machine, one_format
 from rpa.cli.run import Backend
 from rpa.report.tables import print_json, print_rows
 
@@ -28,6 +28,7 @@ def measure(
     calibration: Calibration = None,
     test: Annotated[str | None, typer.Option(metavar="FILE.npy", help="Network: images that accuracy and error are measured on.")] = None,
     labels: Annotated[str | None, typer.Option(metavar="FILE.npy", help="Network: for each of these the index of the right output.")] = None,
+    requantize: Requantize = False,
     effort: Effort = True,
     plot: Annotated[str | None, typer.Option(metavar="FILE.png", help="Network: a picture of the table.")] = None,
     preset: Preset = None,
@@ -40,11 +41,12 @@ def measure(
     from rpa.report.network_source import is_network
 
     explicit = names[0] == NET and len(names) > 1
-    for_networks = {"--widths": widths, "--calibration": calibration, "--test": test, "--labels": labels, "--plot": plot}
+    for_networks = {"--widths": widths, "--calibration": calibration, "--test": test, "--labels": labels, "--plot": plot, "--requantize": requantize}
     if explicit or any(is_network(name) for name in names):
         _refuse({"--backend": backends, "-D": define}, "is for kernels")
         network = _one_network(names[1:] if explicit else names)
-        _network(network, machine(preset, config), widths or WIDTHS, (calibration, test, labels), effort, plot, as_json, as_csv)
+        _network(network, machine(preset, config), widths or WIDTHS, (calibration, test, labels), requantize, effort, plot, as_json,
+                 as_csv)
     else:
         _refuse(for_networks, "is for networks")
         _kernels(names, backends, machine(preset, config), defines(define), as_json, as_csv)
@@ -81,14 +83,14 @@ def _kernels(kernels: list[str], backends: list[Backend] | None, sizes: ArrayCon
         raise typer.Exit(1)
 
 
-def _network(name: str, sizes: ArrayConfig | None, widths: str, files: tuple[str | None, str | None, str | None], effort: bool, plot: str | None,
-             as_json: bool, as_csv: bool) -> None:
+def _network(name: str, sizes: ArrayConfig | None, widths: str, files: tuple[str | None, str | None, str | None], requantize: bool, effort: bool,
+             plot: str | None, as_json: bool, as_csv: bool) -> None:
     calibration, test, labels = (None if file is None else read_array(file) for file in files)
     from rpa.report import network_tables as tables
     from rpa.report.network_source import open_network
     from rpa.report.networks import all_equal, measure_network, split_widths
 
-    source = open_network(name, calibration=calibration, test=test, labels=labels)
+    source = open_network(name, calibration=calibration, test=test, labels=labels, requantize=requantize)
     measured = measure_network(source, split_widths(widths), sizes, effort=effort)
     if plot is not None:
         from rpa.report.network_plot import picture

@@ -33,6 +33,8 @@ Inputs = Annotated[list[str] | None, typer.Option("--input", metavar="[NAME=]FIL
 Calibration = Annotated[str | None, typer.Option(metavar="FILE.npy", help="Typical images, real numbers (N, C, H, W), that scales are chosen from; "
                                                                           "by default of the network's data set.")]
 Method = Annotated[str, typer.Option(help="How activations are clipped: kl, mse, percentile or minmax.")]
+Requantize = Annotated[bool, typer.Option("--requantize", help="Of a model with integers of its own take weights and ranges alone, and quantize "
+                                                                "them again.")]
 Shortcuts = Annotated[str, typer.Option(help="Convolutions added to another one: joint, separate or auto.")]
 Effort = Annotated[bool, typer.Option("--effort/--no-effort", help="Try mappings of neighbouring layers together, which takes seconds.")]
 MaxCycles = Annotated[int | None, typer.Option(min=1, metavar="N", help="Stop with the fault CYCLE_LIMIT after so many cycles.")]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rpa.cli.files import read_array
-from rpa.cli.options import AsJson, Calibration, ConfigFile, Preset, Shortcuts, machine
+from rpa.cli.options import AsJson, Calibration, ConfigFile, Method, Preset, Requantize, Shortcuts, machine
 from rpa.report.tables import print_json, print_rows
 
 
@@ -20,7 +20,9 @@ def choose_widths(
     error: Annotated[float | None, typer.Option(metavar="PERCENT", help="Relative error of the outputs that is allowed.")] = None,
     images: Annotated[int, typer.Option(min=1, metavar="N", help="Test images to measure on.")] = 256,
     calibration: Calibration = None,
+    method: Method = "mse",
     shortcuts: Shortcuts = "auto",
+    requantize: Requantize = False,
     preset: Preset = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
@@ -34,9 +36,9 @@ def choose_widths(
     from rpa.report.network_source import open_network
     from rpa.report.network_widths import candidates_of, choose
 
-    source = open_network(model, calibration=given)
+    source = open_network(model, calibration=given, requantize=requantize)
     chosen = choose(source, candidates_of(candidates), loss=None if loss is None else loss / 100, error=None if error is None else error / 100,
-                    images=images, config=sizes, options=Options(shortcuts=shortcuts))
+                    images=images, config=sizes, options=Options(method=method, shortcuts=shortcuts))
     chosen.mixed.table.save(Path(output))
     found = chosen.mixed.comparison
     speedups = {f"speed-up over {name} bit [x]": cycles / chosen.cycles for name, cycles in chosen.uniform.items()}

@@ -15,7 +15,7 @@ import numpy as np
 from rpa.quant.blocks import Part
 from rpa.quant.weights import full_range, rounding_noise
 
-RATIOS = np.array([1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5, 0.45, 0.4, 0.35, 0.3])
+RATIOS = np.array([1.0, 0.95, 0.9, 0.875, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5, 0.45, 0.4, 0.35, 0.3])
 """Scales that are tried, relative to the one that clips no weight."""
 CLIPPING_BITS = 4
 """Widest weights that it can help to clip."""

@@ -12,6 +12,7 @@ from rpa import data
 from rpa.models import NETWORKS, Network, build, find, load_quantized, quantized_names
 from rpa.net.errors import NetError
 from rpa.net.graph import Graph
+from rpa.net.unquantized import without_quantization
 from rpa.report.backends import ReportError
 from rpa.report.network_imported import IMPORTED, graph_of
 
@@ -53,25 +54,26 @@ def is_network(name: str) -> bool:
 
 
 def open_network(name: str, *, calibration: np.ndarray | None = None, test: np.ndarray | None = None, labels: np.ndarray | None = None,
-                 called: str | None = None, typical: bool = False) -> NetworkSource:
+                 called: str | None = None, typical: bool = False, requantize: bool = False) -> NetworkSource:
     """Find a network and its images.
 
     name: an .onnx file, a network that comes with this package, trained if it comes so, else with random weights, or one of others.
     calibration, test: real numbers (N, C, H, W); by default those of its data set, and for a file the calibration images are the test too.
     labels: (N,), for `test`. called: another name for it. typical: calibration images even for a network that has integers of its own.
+    requantize: of such a network take the weights and ranges alone (`rpa.net.unquantized`).
     Raises ReportError for an unknown name and where no images are known; NetError, ModelError and DataError from reading.
     """
     if labels is not None and test is None:
         raise ReportError("labels are for test images, which are not given")
     if name.endswith(ONNX_SUFFIX):
-        return _file(name, calibration, test, labels, called)
+        return _file(name, calibration, test, labels, called, requantize)
     if name not in network_names():
         hint = did_you_mean(name, network_names()) or f"there are {', '.join(network_names())}"
         raise ReportError(f"no network is called `{name}`, and it is no {ONNX_SUFFIX} file; {hint}")
     if name in IMPORTED:
         return _imported(name, calibration, test, labels, called)
     graph, network, note = _shipped(name)
-    graph = replace(graph, name=called or name)
+    graph = replace(_asked(graph, requantize), name=called or name)
     notes = [note]
     calibrates = calibration is None and (typical or not graph.quantized)
     found = _images(network, needed=calibrates) if calibrates or test is None else None
@@ -95,10 +97,16 @@ def _imported(name: str, calibration: np.ndarray | None, test: np.ndarray | None
     return NetworkSource(graph=graph, calibration=calibration, test=test, labels=labels, notes=tuple(notes))
 
 
-def _file(name: str, calibration: np.ndarray | None, test: np.ndarray | None, labels: np.ndarray | None, called: str | None) -> NetworkSource:
+def _asked(graph: Graph, requantize: bool) -> Graph:
+    """The graph, without its own integers if that is wanted."""
+    return without_quantization(graph) if requantize and graph.quantized else graph
+
+
+def _file(name: str, calibration: np.ndarray | None, test: np.ndarray | None, labels: np.ndarray | None, called: str | None,
+          requantize: bool) -> NetworkSource:
     from rpa.net.onnx_import import load_onnx
 
-    graph = replace(load_onnx(name), name=called or Path(name).stem)
+    graph = replace(_asked(load_onnx(name), requantize), name=called or Path(name).stem)
     if calibration is None and not graph.quantized:
         shapes = "; ".join(f"`{one}` is (N, {', '.join(map(str, graph.shapes[one]))})" for one in graph.inputs)
         raise ReportError(f"{name}: has no integers of its own: give typical images, real numbers, "

@@ -36,7 +36,7 @@ def choose(source: NetworkSource, candidates: Sequence[str], *, loss: float | No
     Raises ReportError if the network has integers of its own or no labels, QuantError as `rpa.quant.mixed.choose_widths` does.
     """
     if source.graph.quantized:
-        raise ReportError(f"`{source.name}` has integers of its own, their widths are given")
+        raise ReportError(f"`{source.name}` has integers of its own, their widths are given; `--requantize` takes its weights and ranges alone")
     if loss is not None and source.labels is None:
         raise ReportError(f"`{source.name}` has no labels to measure accuracy with; give a budget of relative error instead (--error)")
     assert source.calibration is not None and source.test is not None       # what has no integers comes with images
