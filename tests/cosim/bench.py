@@ -1,7 +1,7 @@
 """cocotb side of `test_cocotb.py`: plays host and external memory, and compares every debug output with the emulator's record.
 
-Runs inside the simulator. The folder named by $RPA_CASE holds `case.json` (configuration, code, limit), `memory.npy` and
-`records.npy` of the stepping emulator.
+Runs inside the simulator. The folder named by $RPA_CASE holds `case.json` (configuration, code, limit; where the NOR-flash macros
+are a Python model behind pins, its kind and seed), `memory.npy` and `records.npy` of the stepping emulator.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge
 from hdl.top import HOST_ADDRESS_BITS, HOST_REGISTERS
 from rpa.arch.config import ArrayConfig
 from rpa.arch.lockstep import RecordLayout, first_difference
+from tests.cosim.macros import MacroPins, macro_of
 
 CASE = "RPA_CASE"
 START_LIMIT = 10
@@ -34,10 +35,12 @@ class Bench:
         self.layout = RecordLayout.of(self.config)
         self.pending: deque[tuple[int, int]] = deque()
         self.now = 0
+        self.macro = MacroPins(dut, self.config, macro_of(case["macro"], self.config, case["seed"])) if "macro" in case else None
 
     async def reset(self) -> None:
         dut = self.dut
-        for name in ("host_write", "host_address", "host_write_data", "mem_read_response_valid", "mem_read_response_data"):
+        pins = ("nv_done", "nv_codes") if self.macro else ()
+        for name in ("host_write", "host_address", "host_write_data", "mem_read_response_valid", "mem_read_response_data", *pins):
             getattr(dut, name).value = 0
         dut.mem_read_ready.value = dut.mem_write_ready.value = 1
         dut.rst.value = 1
@@ -70,8 +73,12 @@ class Bench:
         dut.mem_read_response_valid.value = int(due)
         if due:
             dut.mem_read_response_data.value = self.pending.popleft()[1]
+        if self.macro:
+            self.macro.drive(self.now)
         await ReadOnly()
         self.serve()
+        if self.macro:
+            self.macro.sample(self.now)
         await RisingEdge(dut.clk)
         self.now += 1
         await FallingEdge(dut.clk)
