@@ -8,7 +8,7 @@ from isa.table import ACC_BANKS, ACC_INDEX_COUNT, NV_DIMS
 from rpa.arch.config import ArrayConfig
 from rpa.arch.macro import limits
 from rpa.emu.fast.layout import Registers
-from rpa.emu.fast.nv import passes
+from rpa.emu.fast.nv_plan import passes
 from rpa.emu.fast.trace import Command
 from rpa.runner.overflow import Overflow
 
