@@ -11,7 +11,20 @@ import typer
 from isa.errors import did_you_mean
 from rpa.arch.config import ArrayConfig
 from rpa.cli.files import read_array, write_bytes
-from rpa.cli.options import AsCsv, AsJson, Calibration, ConfigFile, Defines, Effort, Preset, Requantize, defines, machine, one_format
+from rpa.cli.options import (
+    DEFAULT_PRESET,
+    AsCsv,
+    AsJson,
+    Calibration,
+    ConfigFile,
+    Defines,
+    Effort,
+    Preset,
+    Requantize,
+    defines,
+    machine,
+    one_format,
+)
 from rpa.cli.run import Backend
 from rpa.report.tables import print_json, print_rows
 
@@ -75,6 +88,8 @@ def _kernels(kernels: list[str], backends: list[Backend] | None, sizes: ArrayCon
         hint = "" if name in (*KERNELS, ALL) else did_you_mean(name, network_names())
         if hint:
             raise ReportError(f"no kernel or network `{name}`; {hint}")
+        if name in KERNELS and KERNELS[name].macros and not (sizes or ArrayConfig.preset(DEFAULT_PRESET)).nv_engine:
+            raise ReportError(f"`{name}` needs NOR-flash macros, which this machine does not have; choose one that has, as with --preset hybrid")
     chosen = [backend.value for backend in backends] if backends else ["fast", "step"]
     rows = [row.to_dict() for row in measure_kernels(list(KERNELS) if ALL in kernels else kernels, config=sizes, backends=chosen, defines=constants)]
     print_rows(rows, as_json=as_json, as_csv=as_csv)

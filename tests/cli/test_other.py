@@ -55,6 +55,13 @@ def test_measure_of_one_backend_as_a_table(rpa):
     assert "external bytes" in done.out
 
 
+def test_measure_of_a_kernel_that_needs_macros(rpa):
+    done = rpa("measure", "flash", "--preset", "ecp5")
+    assert (done.code, done.err) == (
+        1, "error: `flash` needs NOR-flash macros, which this machine does not have; choose one that has, as with --preset hybrid\n")
+    assert [row["cycles"] for row in rpa("measure", "flash", "--preset", "tiny", "--backend", "fast", "--json").data] == [9789, 2135, 3277]
+
+
 def test_measure_of_an_unknown_kernel(rpa):
     done = rpa("measure", "conv9x9")
     assert done.code == 1
