@@ -27,6 +27,13 @@ Mask = npt.NDArray[np.bool_]
 _VERSIONS = count(1)
 
 
+class _Kept(dict):
+    """What follows from the rest, and is kept because it takes time: a deep copy shares the values, which nobody changes."""
+
+    def __deepcopy__(self, memo: object) -> _Kept:
+        return _Kept(self)
+
+
 class Chip:
     """One instance: the same spec and seed give the same chip, another seed another one.
 
@@ -49,10 +56,10 @@ class Chip:
             raise FlashError(f"Chip: `stuck_off` and `stuck_on` name the same {int((off & on).sum())} cells, a cell can be only one of them")
         self._masks = off, on
         self._cells: dict[int, Cells] = {}
-        self._static: dict[int, tuple[tuple[int, int], Static]] = {}
-        self._untrapped: dict[int, tuple[int, Floats]] = {}
-        self._thresholds: dict[tuple[int, float], Ints] = {}
-        self._flat_thresholds: dict[tuple[int, float], npt.NDArray[np.int32]] = {}
+        self._static: dict[int, tuple[tuple[int, int], Static]] = _Kept()
+        self._untrapped: dict[int, tuple[int, Floats]] = _Kept()
+        self._thresholds: dict[tuple[int, float], Ints] = _Kept()
+        self._flat_thresholds: dict[tuple[int, float], npt.NDArray[np.int32]] = _Kept()
         self.versions = [0] * macros
         """Changes with what is static in a macro; no number is ever used twice, so that a chip may be put back to an earlier state."""
         self.operations = np.zeros(macros, np.int64)
@@ -87,9 +94,11 @@ class Chip:
         self.versions[macro] = next(_VERSIONS)
 
     def age(self, days: float) -> None:
-        """Let time pass; it shows where `errors.drift_days` is not "ideal"."""
+        """Let time pass; it shows where `errors.drift_days` is not "ideal", and then no longer than the device's laws are known."""
         if not np.isfinite(days) or days < 0:
             raise FlashError(f"Chip.age: {days!r} days, must be a finite number, at least 0")
+        if not isinstance(self.spec.errors.drift_days, str):
+            self.spec.device.check_age("Chip.age", self.clock + days + self.spec.errors.drift_days)
         self.clock += float(days)
         self.versions = [next(_VERSIONS) for _ in self.versions]
 

@@ -70,6 +70,24 @@ class Device:
         if self.min_amp >= self.max_amp:
             raise FlashError(f"Device: `min_amp` is {self.min_amp:g} A, must be below `max_amp`, which is {self.max_amp:g} A")
 
+        currents = np.linspace(self.min_amp, self.max_amp, 65)
+        for name in ("programming", "read", "drift"):
+            law = getattr(self, name)
+            if not callable(law) and not (name == "drift" and isinstance(law, Retention)):
+                raise FlashError(f"Device: `{name}` is {law!r}, must be a law such as those of rpa.flash.laws")
+            values = np.zeros(1) if isinstance(law, Retention) else np.asarray(law(currents), np.float64)
+            if not np.isfinite(values).all() or (name != "drift" and values.min() < 0):
+                raise FlashError(f"Device: `{name}` gives {values.min():g}..{values.max():g} A over the device's currents, must be finite"
+                                 f"{'' if name == 'drift' else ' and at least 0'}")
+
+    def check_age(self, where: str, days: float) -> None:
+        """FlashError if the laws are not known for cells of this age."""
+        try:
+            self.programming_sigma(self.max_amp, days)
+            self.drifted(self.max_amp, days)
+        except FlashError as error:
+            raise FlashError(f"{where}: {days:g} days, device `{self.name}`: {error}") from None
+
     def programming_sigma(self, currents: npt.ArrayLike, days: npt.ArrayLike = 0.0) -> Array:
         """Standard deviation in ampere, `days` after programming to `currents`."""
         return self.programming(currents, days)

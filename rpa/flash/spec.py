@@ -217,6 +217,8 @@ class MacroSpec:
         for name, kind in (("dac", Dac), ("adc", Adc), ("device", Device), ("errors", Errors)):
             check.instance("MacroSpec", name, getattr(self, name), kind, or_ideal=False)
         check.instance("MacroSpec", "wires", self.wires, Wires)
+        if not isinstance(self.errors.drift_days, str):
+            self.device.check_age("MacroSpec: `errors.drift_days`", self.errors.drift_days)
         if self.errors.ir_drop != IDEAL and isinstance(self.wires, str):
             raise FlashError(f'MacroSpec: `errors.ir_drop` is "{self.errors.ir_drop}" and `wires` are "ideal": give wires or switch the error off')
         if self.ladder and self.dac.bits > 1 and self.errors.nonlinearity != IDEAL:

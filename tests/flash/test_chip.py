@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rpa.arch.config import ArrayConfig
-from rpa.arch.macro import Twin, limits
+from rpa.arch.macro import MacroState, Twin, limits
 from rpa.flash.chip import Chip
 from rpa.flash.errors import FlashError
 from rpa.flash.parts import Telegraph
@@ -82,6 +82,20 @@ class TestOrder:
         one, other = (self.everything(seed).convert(0, self.digits, slice(None), 2, 255) for seed in (4, 5))
         assert not np.array_equal(one, other)
 
+    def test_a_chip_that_is_put_back_repeats_itself(self):
+        """As emulators do it: by every attribute. What was computed since must not be taken for what is now."""
+        chip = self.everything()
+        before = MacroState(chip)
+        chip.program(1, 0, 0, np.full(16, 15, np.uint8))
+        other = chip.convert(1, self.digits, slice(None), 2, 255)
+        before.restore(chip)
+        first = chip.convert(1, self.digits, slice(None), 2, 255)
+        assert np.array_equal(first, self.everything().convert(1, self.digits, slice(None), 2, 255)) and not np.array_equal(first, other)
+        chip.program(1, 0, 0, np.full(16, 7, np.uint8))
+        again = self.everything()
+        again.program(1, 0, 0, np.full(16, 7, np.uint8))
+        assert np.array_equal(chip.convert(1, self.digits, slice(None), 2, 255, first=0), again.convert(1, self.digits, slice(None), 2, 255))
+
     def test_a_copy_goes_on_as_the_chip_does(self):
         chip = self.everything()
         chip.convert(1, self.digits[:10], slice(None), 2, 255)
@@ -114,6 +128,8 @@ BAD = [
     (lambda chip: chip.reprogram(0, np.full((4, 4), np.nan)),
      "Chip.reprogram: `targets` have shape (4, 4) and values nan..nan, must have (4, 4) and 0..15"),
     (lambda chip: chip.reprogram(0, np.zeros((4, 4)), np.zeros((4, 4))), "Chip.reprogram: `where` is float64 (4, 4), must be bool (4, 4)"),
+    (lambda chip: chip_of(flat(1, 4, 4), Errors(drift_days=1.0)).age(4.5),
+     "Chip.age: 5.5 days, device `sonos40`: Saturating: the age is 5.5 days, must be 0..5: the table ends there"),
     (lambda chip: chip.age(-1.0), "Chip.age: -1.0 days, must be a finite number, at least 0"),
     (lambda chip: chip.set_trim(0, [1, 1, 1]), "Chip.set_trim: gains have shape (3,) and values 1..1, must have (4,) and 0.1..10"),
     (lambda chip: Chip(chip.spec, macros=0), "Chip: `macros` is 0, must be an integer 1..4096"),
