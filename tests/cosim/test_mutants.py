@@ -15,6 +15,7 @@ from rpa.emu.step import run as run_step
 from rpa.verify.compare import BACKENDS, compare_random
 from rpa.verify.random_programs import Profile, random_program
 from tests.cosim.mutants import build_mutants
+from tests.cosim.nv_programs import nv_program
 
 PER_BLOCK = 12
 LEAST_MUTANTS, LEAST_KILLED = 100, 0.85
@@ -22,6 +23,7 @@ LEAST_MUTANTS, LEAST_KILLED = 100, 0.85
 SEEDS = {Profile(): range(60), Profile(sections=2, faults=1, wild=0.3): range(40),
          Profile(sections=1, faults=1, causes=("TOKEN_OVERFLOW", "ILLEGAL_OPCODE", "ILLEGAL_CONFIG")): range(40)}
 """Programs that mostly end well, short ones with a fault, and more of the causes that have the most conditions."""
+NV_SEEDS, MAX_CYCLES = range(12), 20_000
 CONFIG = ArrayConfig.preset("tiny")
 
 
@@ -30,14 +32,15 @@ CONFIG = ArrayConfig.preset("tiny")
 def test_mutants_of_the_rtl_are_found(verilator):
     executable, mutants = build_mutants(CONFIG, PER_BLOCK)
     layout = RecordLayout.of(CONFIG)
-    cases = [random_program(seed, CONFIG, profile) for profile, seeds in SEEDS.items() for seed in seeds]
-    inputs = [(case.program, case.memory) for case in cases]
-    expected = [run_step(*inputs[k], max_cycles=case.max_cycles, record=True) for k, case in enumerate(cases)]
+    random_cases = [random_program(seed, CONFIG, profile) for profile, seeds in SEEDS.items() for seed in seeds]
+    cases = [(case.program, case.memory, case.max_cycles) for case in random_cases]
+    cases += [(case.program, case.memory, MAX_CYCLES) for case in (nv_program(seed, CONFIG) for seed in NV_SEEDS)]
+    expected = [run_step(program, memory, max_cycles=limit, record=True) for program, memory, limit in cases]
 
     def finds(number: int, k: int) -> bool:
+        program, memory, limit = cases[k]
         try:
-            outcome = run(*inputs[k], max_cycles=cases[k].max_cycles, record=True, executable=executable,
-                          options=[f"+mutant={number}"])
+            outcome = run(program, memory, max_cycles=limit, record=True, executable=executable, options=[f"+mutant={number}"])
         except SimulatorError:
             return True
         return first_difference(layout, expected[k].records, outcome.records) is not None or expected[k].first_difference(outcome) is not None
