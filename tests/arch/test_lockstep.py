@@ -1,5 +1,7 @@
 """The record layout: columns counted by hand for a 2x2 machine, and the first difference of two recordings."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,9 @@ LAYOUT = RecordLayout.of(ArrayConfig.preset("tiny"))
 
 def test_columns_of_tiny_counted_by_hand():
     # pc, halted, loop_depth, r1..r15, busy, queue_count, token, ex_valid, abus, wbus, 4 PE fields, dr_valid, lfsr, q, counters, fault
-    assert LAYOUT.columns == 3 + 15 + 4 + 4 + 16 + 3 + 2 + 2 + 4 * 4 + 5 + 2 + 2 + 34 + 1
+    without = 3 + 15 + 5 + 5 + 25 + 3 + 2 + 2 + 4 * 4 + 5 + 2 + 2 + 47 + 1
+    assert RecordLayout.of(replace(ArrayConfig.preset("tiny"), nv_macros=0)).columns == without
+    assert LAYOUT.columns == without + 2 + 1        # NV accumulators of two columns, codes
 
 
 def test_every_column_has_its_own_label():
