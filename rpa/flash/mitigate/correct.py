@@ -51,28 +51,29 @@ class Correction:
 
 
 def own_line(targets: npt.ArrayLike, wires: Wires, *, form: Form = "slope", activity: npt.ArrayLike | None = None, limit: float | None = None,
-             sweeps: int = SWEEPS) -> Correction:
+             gain: float | None = None, sweeps: int = SWEEPS) -> Correction:
     """Correction by the own-line factor: a few cumulative sums over the array in each sweep.
 
     targets: (rows, cols) siemens. form: "slope" or "mean". activity: mean input, 0..1, one or (rows,); None: wires.activity. limit: largest
-    conductance that a cell can be given; None: that of the targets. sweeps: 1..1000.
+    conductance that a cell can be given; None: that of the targets. gain: common gain, 1..100, where cells that would need more get the limit;
+    None: the one that gives the largest cell the limit. sweeps: 1..1000.
     """
-    return _cheap(factor.own_line, targets, wires, form, activity, limit, sweeps)
+    return _cheap(factor.own_line, _Job.of(targets, wires, form, activity, limit, gain), wires, sweeps)
 
 
 def mean_factor(targets: npt.ArrayLike, wires: Wires, *, form: Form = "mean", activity: npt.ArrayLike | None = None, limit: float | None = None,
-                sweeps: int = SWEEPS) -> Correction:
+                gain: float | None = None, sweeps: int = SWEEPS) -> Correction:
     """:func:`own_line` as if every cell had the array's mean conductance; for comparison."""
-    return _cheap(factor.mean_factor, targets, wires, form, activity, limit, sweeps)
+    return _cheap(factor.mean_factor, _Job.of(targets, wires, form, activity, limit, gain), wires, sweeps)
 
 
 def exact(targets: npt.ArrayLike, wires: Wires, *, form: Form = "slope", activity: npt.ArrayLike | None = None,
-          limit: float | None = None, sweeps: int = SWEEPS_LIMIT) -> Correction:
+          limit: float | None = None, gain: float | None = None, sweeps: int = SWEEPS_LIMIT) -> Correction:
     """Correction by exact currents: potentials of the ladder, or the transfer map (which each sweep then solves).
 
     Arguments as of :func:`own_line`, but sweeps end when nothing changes. FlashError if that is not so after `sweeps`.
     """
-    job = _Job.of(targets, wires, form, activity, limit)
+    job = _Job.of(targets, wires, form, activity, limit, gain)
     if wires.drive == "drain":
         return job.swept(lambda cells: _map_ratio(cells, wires), _sweeps(sweeps), settle=True)
 
@@ -110,27 +111,29 @@ class _Job:
     limit: float
     form: Form
     linear: bool
+    gain: float | None
 
     @classmethod
-    def of(cls, targets: npt.ArrayLike, wires: Wires, form: Form, activity: npt.ArrayLike | None, limit: float | None) -> _Job:
+    def of(cls, targets: npt.ArrayLike, wires: Wires, form: Form, activity: npt.ArrayLike | None, limit: float | None,
+           gain: float | None) -> _Job:
         cells = as_conductances("targets", targets)
         if form not in FORMS:
             raise FlashError(f"form is {form!r}, must be one of {', '.join(map(repr, FORMS))}")
         linear = wires.drive == "drain"
         share = as_activity(1.0 if linear else wires.activity if activity is None else activity, len(cells))
         most = float(cells.max()) if limit is None else number("limit", limit, above=True)
-        return cls(cells, share, most, "mean" if linear else form, linear)
+        return cls(cells, share, most, "mean" if linear else form, linear, None if gain is None else number("gain", gain, low=1.0, high=100.0))
 
     def swept(self, raised: Callable[[Floats], Floats], sweeps: int, *, settle: bool = False) -> Correction:
         """Repeat cells = targets*raised(cells), squared in the form "slope", scaled to the limit; `settle`: until nothing changes."""
         power = 2 if self.form == "slope" else 1
         cells, scale = self.targets, 1.0
         if not cells.any():
-            return Correction(cells=cells, gain=1.0, offset=np.zeros(cells.shape[1]))
+            return Correction(cells=cells, gain=1.0 if self.gain is None else self.gain, offset=np.zeros(cells.shape[1]))
         for _ in range(sweeps):
             before, cells = cells, self.targets * raised(cells) ** power
-            scale = self.limit / float(cells.max())
-            cells = cells * scale
+            scale = self.limit / float(cells.max()) if self.gain is None else 1.0 / self.gain
+            cells = np.minimum(cells * scale, self.limit)
             if settle and np.abs(cells - before).max() <= _CONVERGED * self.limit:
                 break
         else:
@@ -148,9 +151,7 @@ class _Job:
         return -(self.activity[:, None] * cells * part * (1.0 - part)).sum(axis=0) / scale
 
 
-def _cheap(relative_drop: Callable[..., Floats], targets: npt.ArrayLike, wires: Wires, form: Form, activity: npt.ArrayLike | None,
-           limit: float | None, sweeps: int) -> Correction:
-    job = _Job.of(targets, wires, form, activity, limit)
+def _cheap(relative_drop: Callable[..., Floats], job: _Job, wires: Wires, sweeps: int) -> Correction:
     word = wires.word_line_ohm if job.linear else 0.0
 
     def raised(cells: Floats) -> Floats:

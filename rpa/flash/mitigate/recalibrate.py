@@ -36,7 +36,8 @@ def recalibrate(chip: Chip, macro: int, digits: npt.ArrayLike, *, log2_lsb: floa
     """Measure a macro's bit lines and set their gains (`Chip.set_trim`).
 
     digits: (operations, rows) uint8, known inputs, typical of those that are computed. log2_lsb: step of the converter; None: the finest with which
-    no sum reaches the largest code. expected: (operations, cols) sums; None: the digits times the codes that the cells were told.
+    no sum reaches the largest code. expected: (operations, cols) sums; None: the digits times the codes that the cells were told, which are
+    not what is meant where they were corrected for wires.
     least, most: limits of the factor, 0.1..1 and 1..10. Bit lines on which nothing was expected or nothing came keep their gain.
     """
     check.number("recalibrate", "least", least, 0.1, 1)
