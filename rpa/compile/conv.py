@@ -13,7 +13,7 @@ from rpa.compile.commands import Command, Context, Load, Nest, Region, Results, 
 from rpa.compile.layout import Layout, Placed, align
 from rpa.compile.loads import EVERY_LANE, Piece, Window, load_params, load_piece, load_weights, params_of, weights_command
 from rpa.compile.mapping import ConvPlan
-from rpa.compile.tiling import TermPlan, segment_origins, store_shape
+from rpa.compile.tiling import TermPlan, first_new, segment_origins, store_shape
 from rpa.net.integer import Mac
 
 MULTIPLY = Context(0, ("all: mac a, w",))
@@ -207,7 +207,8 @@ class Convolution:
         segments = self._segments(x)
         stores = tuple(self._store(lane, y, start, group, o_base, pitch) for lane, start in enumerate(segments))
         channels = (group * self.config.cols, (group + 1) * self.config.cols)
-        region = Region(feature.name, (y, y + tiling.rows), (segments[0], segments[-1] + tiling.pixels), channels)
+        new = first_new(y, self.plan.rows, tiling.rows), first_new(x, self.plan.columns, tiling.columns)
+        region = Region(feature.name, (new[0], y + tiling.rows), (new[1], segments[-1] + tiling.pixels), channels)
         return Results(drain, stores, region)
 
     def _store(self, lane: int, y: int, x: int, group: int, o_base: int, pitch: int) -> Command:

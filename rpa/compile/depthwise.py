@@ -22,7 +22,7 @@ from rpa.compile.errors import CompileError
 from rpa.compile.flow import UNKNOWN, cost_of
 from rpa.compile.layout import Layout
 from rpa.compile.loads import Window, load_params, load_weights
-from rpa.compile.tiling import origins
+from rpa.compile.tiling import first_new, origins
 from rpa.compile.words import Group, Sink, Tile, channel_words, channels_of, fill_tile, groups_of, lane_params, load_tile, region, tile_of
 from rpa.net.integer import Feature, Mac
 
@@ -260,7 +260,8 @@ class Depthwise:
     def _results(self, y: int, x: int, group: Group, bank: int, o_base: int, param: int) -> Results:
         node, plan = self.node, self.plan
         drain = self.sink.drain(bank, o_base, param, row0=1, pre=node.pre, rounding=node.rounding)
-        writes = region(self.output, (y, y + plan.rows), (x, x + plan.pixels), channels_of(group, self.bits))
+        new = first_new(y, plan.tiles, plan.rows), first_new(x, plan.chunks, plan.pixels)
+        writes = region(self.output, (new[0], y + plan.rows), (new[1], x + plan.pixels), channels_of(group, self.bits))
         return Results(drain, (self.sink.store(group, o_base, y, x),), writes)
 
 

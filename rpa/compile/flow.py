@@ -16,7 +16,7 @@ _LIMITS = {"ex": "array", "nv": "macro", "ld": "loads", "dr": "drain", "st": "st
 def cost_of(nest: Nest, config: ArrayConfig) -> Cost:
     """Expected figures of one layer without tokens."""
     timing, busy, words = Timing(config), dict.fromkeys(_LIMITS, 0), 0
-    for command in leaves_of(schedule([nest])):
+    for command in leaves_of(schedule([nest], config)):
         timing.follow((command,))
         if isinstance(command, Command):
             busy[command.engine] += visits(command, config) + (config.mem_latency if command.text.endswith("mem") else 0)

@@ -56,7 +56,7 @@ def map_network(net: IntNet, config: ArrayConfig, *, effort: bool = True, broadc
     banks = Banks(config)
     before = [programming(on_flash.values(), layout, banks)] if on_flash else []
     layers = [choice.make(layout, banks) for choice in chosen]
-    return Mapped(net, layout, tuple(chosen), tuple(layers), schedule([*before, *layers]), len(before))
+    return Mapped(net, layout, tuple(chosen), tuple(layers), schedule([*before, *layers], config), len(before))
 
 
 def _candidates(net: IntNet, layout: Layout, most: int, on_flash: Mapping[str, FlashLayer], *, broadcast_only: bool) -> list[list[Choice]]:

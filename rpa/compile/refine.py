@@ -50,5 +50,5 @@ def refine(candidates: Sequence[Sequence[Choice]], build: Build, config: ArrayCo
 
 def _cycles(nests: list[Nest], config: ArrayConfig) -> tuple[int, int]:
     """Cycles, and the number of commands."""
-    commands = [leaf for leaf in leaves_of(schedule(nests)) if isinstance(leaf, Command)]
+    commands = [leaf for leaf in leaves_of(schedule(nests, config)) if isinstance(leaf, Command)]
     return Timing(config).follow(commands).cycles, len(commands)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
-from rpa.compile.commands import Command, Context, Item, Load, Nest, Region, Stage, stages_of
+from rpa.arch.config import ArrayConfig
+from rpa.compile.ahead import Due, Need, Turn, turns
+from rpa.compile.commands import Command, Context, Item, Nest, Region, Stage, stages_of
 from rpa.compile.prefetch import prefetch
 
 Parts: TypeAlias = Sequence[tuple[Command, tuple[Command, ...]]]
@@ -18,7 +20,7 @@ LAG = 4
 """Blocks before a node's first whose results a load must wait for one by one; earlier ones are waited for as one, the last of them."""
 
 
-def schedule(layers: Sequence[Nest]) -> Nest:
+def schedule(layers: Sequence[Nest], config: ArrayConfig) -> Nest:
     """Commands with tokens, in the order in which the core issues them, nested as the stages are.
 
     Tokens: an LD -> EX token a stage; EX -> LD two stages back; EX -> DR and back for the two banks of accumulators; DR -> ST and
@@ -26,9 +28,8 @@ def schedule(layers: Sequence[Nest]) -> Nest:
     stages change from one of them to the other, LD waits until everything before is in memory: then every buffer is free.
     """
     segments = _segments(layers)
-    needs = _needed_blocks(layers)
     constants = [commands for segment in segments for commands in prefetch(segment)]
-    walker = _Walker(iter(constants), needs)
+    walker = _Walker(constants, turns([stage for segment in segments for stage in segment], _needed_blocks(layers), constants, config))
     items = [walker.convert(layer) for layer in layers]
     pairs = [pair for engine in dict.fromkeys(segment[0].engine for segment in segments) for pair in ((f"sync {engine}", "ld"), ("sync dr", engine))]
     empty = tuple(Command(text, {}, (), (to,)) for text, to in (*pairs, ("sync st", "dr")) for _ in range(2))
@@ -40,36 +41,15 @@ def _segments(layers: Sequence[Nest]) -> list[list[Stage]]:
     return [list(group) for _, group in groupby((stage for layer in layers for stage in stages_of(layer)), key=lambda stage: stage.engine)]
 
 
-class _Need(NamedTuple):
-    """The last block that a load depends on, and the block that it waits for; -1 for none.
-
-    What blocks long before a layer wrote counts as written by one of the last: then few stores need a token.
-    """
-
-    last: int
-    waits: int
-
-
-class _StageNeeds(NamedTuple):
-    """What the loads of a stage need."""
-
-    everything: int
-    """The block that all loads, constants too, wait for; -1 for none."""
-    loads: list[_Need]
-
-
-def _needed_blocks(layers: Sequence[Nest]) -> list[_StageNeeds]:
+def _needed_blocks(layers: Sequence[Nest]) -> list[list[Need]]:
     """What every load of every stage needs."""
     writers = _Writers()
-    needs: list[_StageNeeds] = []
-    blocks, engine = 0, ""
+    needs: list[list[Need]] = []
+    blocks = 0
     for layer in layers:
         least = blocks - 1 - LAG
         for stage in stages_of(layer):
-            wanted = (writers.last(load.reads) for load in stage.loads)
-            loads = [_Need(block, max(block, least) if block >= 0 else -1) for block in wanted]
-            needs.append(_StageNeeds(blocks - 1 if stage.engine != engine else -1, loads))
-            engine = stage.engine
+            needs.append([Need(writers.last(load.reads), least) for load in stage.loads])
             if stage.results is not None:
                 writers.add(stage.results.writes, blocks)
                 blocks += 1
@@ -110,10 +90,10 @@ class _Writers:
 class _Walker:
     """Turns stages into commands with tokens, in order."""
 
-    def __init__(self, constants: Iterator[list[Command]], needs: list[_StageNeeds]) -> None:
-        self._constants = constants
-        self._needs = iter(needs)
-        self._signalling = set(_waited_for(needs))
+    def __init__(self, constants: Sequence[list[Command]], loads: Sequence[Turn]) -> None:
+        self._constants = iter(constants)
+        self._turns = iter(loads)
+        self._signalling = set(_waited_for(loads))
         self._stored = -1
         self._block = 0
         self._block_begins = True
@@ -126,12 +106,16 @@ class _Walker:
         return item
 
     def _stage(self, stage: Stage) -> Iterator[Command | Context]:
-        yield from self._loads(stage)
+        """What later stages need comes last: so it holds up nothing of this one."""
+        turn, constants = next(self._turns), next(self._constants)
+        own = [command for command in constants if any(command is needed for needed in stage.constants)]
+        yield from self._own_loads(turn, own, stage.engine)
         yield from self._runs(stage)
-        if stage.results is None:
-            return
-        yield from self._results(stage.results.parts, stage.engine)
-        self._block += 1
+        if stage.results is not None:
+            yield from self._results(stage.results.parts, stage.engine)
+            self._block += 1
+        yield from self._loads(turn.early)
+        yield from constants[len(own):]
 
     def _results(self, parts: Parts, engine: str) -> Iterator[Command]:
         last = len(parts) - 1
@@ -143,22 +127,24 @@ class _Walker:
                 stores[-1] = replace(stores[-1], signal=("ld", "dr") if self._block in self._signalling else ("dr",))
             yield from stores
 
-    def _loads(self, stage: Stage) -> Iterator[Command]:
-        needs = next(self._needs)
-        loads = next(self._constants) or []
-        if needs.everything > self._stored:
-            self._stored = needs.everything
+    def _own_loads(self, turn: Turn, constants: list[Command], engine: str) -> Iterator[Command]:
+        loads = constants
+        if turn.everything > self._stored:
+            self._stored = turn.everything
             loads = [Command("sync ld", wait=("st",)), *loads]
-        for need, load in _in_turn(needs.loads, stage.loads):
-            commands = list(load.commands)
-            if need.waits > self._stored:
-                self._stored = need.waits
-                commands[0] = replace(commands[0], wait=("st",))
-            loads = loads + commands
-        loads = loads or [Command("sync ld")]
-        loads[0] = replace(loads[0], wait=(stage.engine, *loads[0].wait))
-        loads[-1] = replace(loads[-1], signal=(stage.engine,))
+        loads = [*loads, *self._loads(turn.own)] or [Command("sync ld")]
+        loads[0] = replace(loads[0], wait=(engine, *loads[0].wait))
+        loads[-1] = replace(loads[-1], signal=(engine,))
         yield from loads
+
+    def _loads(self, dues: Sequence[Due]) -> Iterator[Command]:
+        """Commands of loads, the first of them after the store that it needs."""
+        for due in dues:
+            commands = list(due.load.commands)
+            if due.waits > self._stored:
+                self._stored = due.waits
+                commands[0] = replace(commands[0], wait=("st",))
+            yield from commands
 
     def _runs(self, stage: Stage) -> Iterator[Command | Context]:
         commands = [item for item in stage.runs if isinstance(item, Command)]
@@ -175,16 +161,11 @@ class _Walker:
                 yield item
 
 
-def _in_turn(needs: list[_Need], loads: Sequence[Load]) -> list[tuple[_Need, Load]]:
-    """Loads with what they need, the earliest need first."""
-    return sorted(zip(needs, loads, strict=True), key=lambda pair: pair[0])
-
-
-def _waited_for(needs: list[_StageNeeds]) -> Iterator[int]:
+def _waited_for(loads: Sequence[Turn]) -> Iterator[int]:
     """Blocks whose store some load is the first to wait for."""
     stored = -1
-    for stage in needs:
-        for waits in (stage.everything, *(need.waits for need in sorted(stage.loads))):
+    for turn in loads:
+        for waits in (turn.everything, *(due.waits for due in (*turn.own, *turn.early))):
             if waits > stored:
                 yield waits
                 stored = waits

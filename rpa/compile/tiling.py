@@ -87,6 +87,11 @@ def origins(size: int, tile: int, count: int) -> tuple[int, ...]:
     return tuple(min(index * tile, size - tile) for index in range(count))
 
 
+def first_new(at: int, starts: tuple[int, ...], tile: int) -> int:
+    """First position of the tile at `at` that no tile before it covers: where tiles overlap, they hold the same values."""
+    return max((start + tile for start in starts if start < at), default=at)
+
+
 def tilings(height: int, width: int, config: ArrayConfig) -> Iterator[tuple[Tiling, int, int]]:
     """(tiling, tiles along a row, tiles along a column), balanced so that as little as possible is computed twice."""
     seen = set()

@@ -77,7 +77,7 @@ def border_of(placed: Placed, memory: np.ndarray) -> np.ndarray:
 
 def program_of(nests: list[Nest], layout: Layout, inputs: dict[str, np.ndarray]) -> Program:
     """Layers as a program whose memory holds the inputs, empty features and constants."""
-    nest = schedule(nests)
+    nest = schedule(nests, layout.config)
     program = isa.assemble("\n".join((*emit(nest).lines, "        halt", "")), layout.config)
     difference = first_difference(nest, program)
     assert difference is None, str(difference)
