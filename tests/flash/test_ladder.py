@@ -46,6 +46,9 @@ def test_compiled_loop_runs_uncompiled():
     found = np.empty((3, 3))
     plain(ladder._fill)(cells, inputs, 2.0, 0.1, found)
     np.testing.assert_allclose(found, 0.1 * ladder.admittances(cells, inputs, 2.0), rtol=1e-13)
+    potentials = np.empty_like(cells)
+    plain(ladder._fill_potentials)(cells, inputs[0], 2.0, potentials)
+    np.testing.assert_allclose(potentials, ladder.potentials(cells, inputs[0], bit_line_ohm=2.0), rtol=1e-14)
 
 
 def test_no_wire_is_the_product():

@@ -46,6 +46,19 @@ def test_tiles_of_this_net_share_bit_lines():
     assert [place.macro for place in places] == [0, 0] and len({place.row0 for place in places}) == 2
 
 
+@pytest.mark.parametrize("ir_drop", ["factor", "exact"])
+@pytest.mark.parametrize("drive", ["gate", "drain"])
+def test_wires_act_on_every_kind_of_layer(ir_drop, drive):
+    """A convolution and a fully connected layer: a fault of published models is that wires spare the latter."""
+    build = Builder((4, 4, 8), 4, seed=3, signed=False)
+    build.mac("a", [build.term("x", 8, 3, 4, pad=1)], bits=8, signed=True)
+    build.mac("c", [build.term("x", 10, 4, 4)], bits=8, signed=True)
+    net, images = build.net("c"), {"x": np.stack([build.image() for _ in range(4)])}
+    spec = replace(LOSSLESS, wires=Wires(bit_line_ohm=20.0, word_line_ohm=20.0, drive=drive), errors=Errors(ir_drop=ir_drop))
+    found, exact = placed(spec, net).run_many(images, wanted=net.features), reference.run_many(net, images, wanted=net.features)
+    assert all((found[name] != exact[name]).any() for name in ("a", "c"))
+
+
 @pytest.mark.parametrize("cell_bits", [3, 4])
 def test_correction_for_wires(cell_bits):
     """Weights of -8..7 leave half of a 4-bit cell's range free; digits of 3 bits use all of it, and the array must be scaled down."""

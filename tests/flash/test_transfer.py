@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from rpa.arch.jit import plain
 from rpa.flash.errors import FlashError
 from rpa.flash.ir import ladder, transfer
 from tests.flash import nodal
@@ -38,6 +39,14 @@ def test_without_word_line_drop_one_driven_column_is_a_ladder():
     cells = random_cells(50, 3)
     found = transfer.matrix(cells, bit_line_ohm=12.0, word_line_ohm=0) @ np.ones(50)
     np.testing.assert_allclose(found, ladder.currents(cells, np.ones((1, 50)), read_volt=1.0, bit_line_ohm=12.0)[0], rtol=1e-12)
+
+
+def test_word_lines_uncompiled():
+    cells = random_cells(1, 9)[0]
+    found, expected = np.empty((9, 10)), np.empty((9, 10))
+    plain(transfer._fill_word_line)(cells, 1e4, found)
+    transfer._fill_word_line(cells, 1e4, expected)
+    np.testing.assert_allclose(found, expected, rtol=1e-14)
 
 
 def test_reciprocity():

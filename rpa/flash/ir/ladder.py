@@ -101,12 +101,9 @@ def _active(inputs, ohm, active, gains, gaps):
 @jit
 def _fill_potentials(cells, driven, ohm, found):
     """Upwards what part of the potential below passes a segment, downwards the product of these parts."""
-    rows, cols = cells.shape
-    above = np.zeros(cols)
-    for row in range(rows):
-        for j in range(cols):
-            above[j] = above[j] / (1.0 + ohm * above[j]) + driven[row] * cells[row, j]
-            found[row, j] = 1.0 / (1.0 + ohm * above[j])
-    for row in range(rows - 2, -1, -1):
-        for j in range(cols):
-            found[row, j] *= found[row + 1, j]
+    above = np.zeros(cells.shape[1])
+    for row in range(len(cells)):
+        above[:] = above / (1.0 + ohm * above) + driven[row] * cells[row]
+        found[row] = 1.0 / (1.0 + ohm * above)
+    for row in range(len(cells) - 2, -1, -1):
+        found[row] *= found[row + 1]
