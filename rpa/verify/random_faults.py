@@ -196,9 +196,10 @@ class _Faults:
         rng, end = self.rng, self.label()
         count, everything = len(engines_of(self.config)), every_engine(self.config)
         giver, mask = rng.randrange(count), rng.randint(1, everything)
-        others = [op("sync", engine=rng.randrange(count), wait=0, signal=0) for _ in range(rng.randint(0, 3))]
-        waits = [op("sync", engine=taker, wait=rng.randint(1, everything) | 1 << (giver + 1) % count, signal=0)
-                 for taker in range(count) if taker != giver and rng.random() < 0.3]
+        waiting = [taker for taker in range(count) if taker != giver and rng.random() < 0.3]
+        free = [engine for engine in range(count) if engine not in waiting]     # a full queue of one that waits would stop the core
+        others = [op("sync", engine=rng.choice(free), wait=0, signal=0) for _ in range(rng.randint(0, 3))]
+        waits = [op("sync", engine=taker, wait=rng.randint(1, everything) | 1 << (giver + 1) % count, signal=0) for taker in waiting]
         return [*waits, op("loopi", target=end, count=TOKEN_MAX + 3), op("sync", engine=giver, wait=0, signal=mask), *others,
                 op("add", rd=1, rs=1, rt=1), Label(end)]
 
