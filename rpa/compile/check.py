@@ -135,7 +135,7 @@ def issued(program: Program) -> Iterator[tuple[str, Issued]]:
         if command.text.startswith("ctxld"):
             _load(slots, command, config)
             contexts = frozenset(slots.items())
-        else:
+        elif not command.text.startswith("seed"):      # which `link` puts in front of the nest's commands
             registers = {name: command.registers[name] for name in _in_order(command.text)}
             held = contexts if command.text.startswith("run") else frozenset()
             yield command.engine, Issued(command.text, command.wait, command.signal, registers, held)

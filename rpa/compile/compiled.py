@@ -13,6 +13,7 @@ import numpy as np
 from isa.program import Program
 from rpa.arch.config import ArrayConfig
 from rpa.arch.macro import Macro
+from rpa.compile.draws import rounds_stochastically, states_of
 from rpa.compile.explain import NetReport, explain
 from rpa.compile.link import Linked, feature_names, link, write
 from rpa.compile.network import Mapped, map_network
@@ -66,6 +67,12 @@ class CompiledNet:
         """Cycles, utilisation and accesses of every layer, known without running."""
         return explain(self.mapped, self.program)
 
+    @cached_property
+    def states(self) -> dict[str, np.ndarray]:
+        """For the reference: what stochastic rounding draws in a run, (H, W, C) by name of the feature; empty where nothing is rounded so."""
+        names = rounds_stochastically(self.net)
+        return states_of(self.program, [self.mapped.layout.features[name] for name in names]) if names else {}
+
     def run(self, inputs: Mapping[str, np.ndarray], backend: str = "fast", macro: Macro | None = None) -> NetRun:
         """Run one image. `inputs`: integers (H, W, C) for every input. macro: the NOR-flash macros, exact unless told.
 
@@ -93,13 +100,14 @@ class CompiledNet:
 
 
 def compile_net(net: IntNet, config: ArrayConfig | None = None, *, effort: bool = True, broadcast_only: bool = False,
-                place: Mapping[str, Placement] | None = None) -> CompiledNet:
+                place: Mapping[str, Placement] | None = None, seed: int = 0) -> CompiledNet:
     """Compile an integer network for a machine (`default` if none is given).
 
     effort: try mappings of neighbouring layers together; for small networks this saves some percent of cycles and takes seconds.
     broadcast_only: convolutions and sums use no kernel of the mesh, for comparison. place: nodes for NOR-flash macros, by name.
+    seed: of what stochastic rounding draws, if the network rounds so.
     Raises CompileError, with every node and reason, if the machine cannot run it.
     """
     config = config or ArrayConfig.preset("hybrid" if place else "default")
     mapped = map_network(net, config, effort=effort, broadcast_only=broadcast_only, place_on_flash=place)
-    return CompiledNet(net, mapped, link(net, mapped.layout, mapped.nest, config))
+    return CompiledNet(net, mapped, link(net, mapped.layout, mapped.nest, config, seed))

@@ -86,8 +86,9 @@ def compile_model(model: Any, example: np.ndarray | Mapping[str, np.ndarray] | N
 
 
 def _compiled(net: IntNet, config: ArrayConfig, effort: bool, place: Wish | None, images: Any, quantized: Quantized | None = None) -> CompiledModel:
+    seed = 0 if quantized is None else quantized.report.options.seed
     if place is None:
-        return CompiledModel(compile_net(net, config, effort=effort), quantized)
+        return CompiledModel(compile_net(net, config, effort=effort, seed=seed), quantized)
     integers = None
     if images is not None and quantized is not None:
         integers = quantized.to_integers(images)
@@ -95,7 +96,8 @@ def _compiled(net: IntNet, config: ArrayConfig, effort: bool, place: Wish | None
         given = images if isinstance(images, Mapping) else {net.inputs[0]: images}
         integers = {name: np.stack([_to_integers(net, name, one) for one in np.asarray(values)]) for name, values in given.items()}
     placements, verdicts = resolve(place, net, config, integers)
-    return CompiledModel(compile_net(net, config, effort=effort, place=placements), quantized, verdicts)
+    compiled = compile_net(net, config, effort=effort, place=placements, seed=seed)
+    return CompiledModel(compiled, quantized, verdicts)
 
 
 def to_graph(model: Any, example: np.ndarray | Mapping[str, np.ndarray] | None = None) -> Graph:

@@ -20,6 +20,7 @@ from isa.symbols import CORE_NAMES
 from isa.table import ROUNDINGS
 from rpa.arch.config import ArrayConfig
 from rpa.compile.commands import Nest
+from rpa.compile.draws import seed_lines
 from rpa.compile.emit import emit, place_table
 from rpa.compile.errors import CompileError
 from rpa.compile.layout import Layout
@@ -50,10 +51,11 @@ class Linked:
         return ArrayConfig.from_dict(self.program.config)
 
 
-def link(net: IntNet, layout: Layout, nest: Nest, config: ArrayConfig) -> Linked:
+def link(net: IntNet, layout: Layout, nest: Nest, config: ArrayConfig, seed: int = 0) -> Linked:
     """One program of a scheduled nest and the memory layout that it was made for.
 
-    `imem_words` and `mem_bytes` grow as needed. Raises CompileError if the limits of a configuration do not suffice.
+    seed: of stochastic rounding, if the network rounds so. `imem_words` and `mem_bytes` grow as needed.
+    Raises CompileError if the limits of a configuration do not suffice.
     """
     tensors = feature_tensors(net, layout)
     weights = layout.constant_image()
@@ -64,7 +66,8 @@ def link(net: IntNet, layout: Layout, nest: Nest, config: ArrayConfig) -> Linked
     header = [_declaration(tensor) for tensor in tensors]
     code = emit(nest, place_table({tensor.name: (tensor.address, tensor.size_bytes) for tensor in tensors}))
     machine = replace(config, imem_words=MOST_CODE, mem_bytes=memory)
-    program = _assembled(_text(net.name, header, code.lines, machine), machine, net.name)
+    lines = [*seed_lines(net, seed), *code.lines]
+    program = _assembled(_text(net.name, header, lines, machine), machine, net.name)
     machine = replace(machine, imem_words=_grown("imem_words", config.imem_words, len(program.code), MOST_CODE, net.name))
     if program.tensors != {tensor.name: tensor for tensor in tensors}:
         raise AssertionError("the assembler placed tensors elsewhere than the layout")
@@ -75,7 +78,7 @@ def link(net: IntNet, layout: Layout, nest: Nest, config: ArrayConfig) -> Linked
     header[-1] += f' = file "{stem}.{WEIGHTS}.npy"'
     grown = {name: (getattr(config, name), getattr(machine, name)) for name in ("imem_words", "mem_bytes")
              if getattr(config, name) != getattr(machine, name)}
-    return Linked(program, _text(net.name, header, code.lines, machine), weights, grown)
+    return Linked(program, _text(net.name, header, lines, machine), weights, grown)
 
 
 def write(linked: Linked, folder: Path) -> tuple[Path, Path, Path]:

@@ -1,12 +1,13 @@
 """What an integer network computes, feature by feature: the definition that quantizer, compiler and machine are compared with.
 
-Plain NumPy, nothing of the array in it: no tiles, no widths of words, no order of steps. Stochastic rounding depends on the order in which
-the array drains, so it has no reference and is refused.
+Plain NumPy, nothing of the array in it: no tiles, no widths of words, no order of steps. What stochastic rounding draws
+depends on the order in which the array drains; a compiled network tells it (`States`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 
 import numpy as np
 
@@ -20,23 +21,27 @@ CHUNK_BYTES = 32 << 20
 """`run_many` takes as many images at once as keep its largest feature below this."""
 Evaluator = Callable[[IntNet, Node, Mapping[str, np.ndarray]], np.ndarray]
 """Computes the output (N, H, W, C) of a node from its inputs by name."""
+States = Mapping[str, np.ndarray]
+"""States of the LFSR, 1..2^32-1, for every element (H, W, C) of the features that are rounded stochastically, by name of the feature."""
 
 
-def run(net: IntNet, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def run(net: IntNet, inputs: Mapping[str, np.ndarray], *, states: States | None = None) -> dict[str, np.ndarray]:
     """Every feature of `net`, inputs and outputs included, as int64 (H, W, C).
 
-    inputs: integers (H, W, C) for each name in `net.inputs`. NetError if one is missing or unknown, or has another type, shape or range.
+    inputs: integers (H, W, C) for each name in `net.inputs`. states: where rounding is stochastic.
+    NetError if one is missing or unknown, or has another type, shape or range.
     """
     batch = {name: np.asarray(values)[None] for name, values in inputs.items()}
-    features = _run_batch(net, _checked(net, batch), net.features, evaluate)
+    features = _run_batch(net, _checked(net, batch), net.features, partial(evaluate, states=states))
     return {name: values[0].astype(np.int64) for name, values in features.items()}
 
 
 def run_many(net: IntNet, inputs: Mapping[str, np.ndarray], *, wanted: Collection[str] | None = None,
-             evaluator: Evaluator | None = None) -> dict[str, np.ndarray]:
+             evaluator: Evaluator | None = None, states: States | None = None) -> dict[str, np.ndarray]:
     """`run` for many images: inputs (N, H, W, C); returns the features in `wanted` (the outputs unless told) as int64 (N, H, W, C).
 
     evaluator: what computes a node instead of :func:`evaluate`; images come in order, some at a time, each part through all nodes.
+    states: where rounding is stochastic; every image sees the same ones, as each begins a run of its own.
     """
     names = tuple(net.outputs if wanted is None else wanted)
     unknown = [name for name in names if name not in net.features]
@@ -47,7 +52,8 @@ def run_many(net: IntNet, inputs: Mapping[str, np.ndarray], *, wanted: Collectio
     step = max(1, CHUNK_BYTES // (8 * max(int(np.prod(feature.shape)) for feature in net.features.values())))
     results = {name: np.empty((count, *net.features[name].shape), np.int64) for name in names}
     for start in range(0, count, step):
-        part = _run_batch(net, {name: values[start:start + step] for name, values in batch.items()}, names, evaluator or evaluate)
+        part = _run_batch(net, {name: values[start:start + step] for name, values in batch.items()}, names,
+                          evaluator or partial(evaluate, states=states))
         for name in names:
             results[name][start:start + step] = part[name]
     return results
@@ -81,11 +87,11 @@ def _run_batch(net: IntNet, features: dict[str, np.ndarray], wanted: Collection[
     return {name: known[name] for name in wanted}
 
 
-def evaluate(net: IntNet, node: Node, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+def evaluate(net: IntNet, node: Node, inputs: Mapping[str, np.ndarray], *, states: States | None = None) -> np.ndarray:
     """The output of one node for inputs (N, H, W, C) by name, within the output's low..high. NetError where the network contradicts itself."""
     output = net.features[node.output]
     if isinstance(node, Mac):
-        result = _mac(net, node, inputs, output)
+        result = _mac(net, node, inputs, output, states)
     elif isinstance(node, MaxPool):
         result = _maxpool(node, inputs[node.input])
     elif isinstance(node, Concat):
@@ -93,7 +99,7 @@ def evaluate(net: IntNet, node: Node, inputs: Mapping[str, np.ndarray]) -> np.nd
     elif isinstance(node, Lookup):
         result = _lookup(net, node, inputs[node.input])
     else:
-        result = _product(net, node, inputs, output)
+        result = _product(net, node, inputs, output, states)
     if result.shape[1:] != output.shape:
         raise NetError(f"`{node.name}` gives {result.shape[1:]}, its output `{output.name}` is declared {output.shape}")
     if result.min() < output.low or result.max() > output.high:
@@ -101,17 +107,26 @@ def evaluate(net: IntNet, node: Node, inputs: Mapping[str, np.ndarray]) -> np.nd
     return result
 
 
-def _mac(net: IntNet, node: Mac, inputs: Mapping[str, np.ndarray], output: Feature) -> np.ndarray:
+def _mac(net: IntNet, node: Mac, inputs: Mapping[str, np.ndarray], output: Feature, states: States | None) -> np.ndarray:
     total = sum(convolve(inputs[term.input], term, net.features[term.input].zero_point) for term in node.terms)
-    return requantized(node, total, output, bias=node.bias, pre=node.pre)
+    return requantized(node, total, output, bias=node.bias, pre=node.pre, states=states)
 
 
-def requantized(node: Mac | Product, total, output: Feature, *, bias=0, pre: int = 0) -> np.ndarray:
-    """Sums (..., M) as the integers of `output`."""
-    if node.rounding == "stochastic":
-        raise NetError(f"`{node.name}`: rounding is stochastic, which depends on the array's order of work and has no reference")
+def requantized(node: Mac | Product, total, output: Feature, *, bias=0, pre: int = 0, states: States | None = None) -> np.ndarray:
+    """Sums (..., M) as the integers of `output`. NetError where rounding is stochastic and its states are not given."""
+    lfsr = (states or {}).get(node.output)
+    if node.rounding == "stochastic" and lfsr is None:
+        raise NetError(f"`{node.name}`: rounding is stochastic, and what is drawn depends on the order in which the array drains; give `states`, "
+                       "those of a compiled network (`CompiledNet.states`) or any others (`random_states`)")
     return requantize(total, node.multiplier, node.shift, output.zero_point, low=output.low, high=output.high, rounding=node.rounding,
-                      bias=bias, pre=pre, acc_bits=ACC_BITS)
+                      bias=bias, pre=pre, acc_bits=ACC_BITS, lfsr=1 if lfsr is None else lfsr)
+
+
+def random_states(net: IntNet, seed: int) -> dict[str, np.ndarray]:
+    """States for every node that rounds stochastically, independent of any order: what a network is worth, not what an array computes."""
+    random = np.random.default_rng(seed)
+    return {node.output: random.integers(1, 1 << 32, net.features[node.output].shape) for node in net.nodes
+            if isinstance(node, Mac | Product) and node.rounding == "stochastic"}
 
 
 def _maxpool(node: MaxPool, x: np.ndarray) -> np.ndarray:
@@ -137,6 +152,6 @@ def _lookup(net: IntNet, node: Lookup, x: np.ndarray) -> np.ndarray:
     return table[x - source.low]
 
 
-def _product(net: IntNet, node: Product, inputs: Mapping[str, np.ndarray], output: Feature) -> np.ndarray:
+def _product(net: IntNet, node: Product, inputs: Mapping[str, np.ndarray], output: Feature, states: States | None) -> np.ndarray:
     a, b = (inputs[name].astype(np.int64) - net.features[name].zero_point for name in node.inputs)
-    return requantized(node, a * b, output)
+    return requantized(node, a * b, output, states=states)

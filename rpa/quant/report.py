@@ -18,6 +18,9 @@ from rpa.quant.errors import QuantError
 from rpa.quant.options import Options
 from rpa.quant.simulate import simulate
 
+RANDOM = 0
+"""Seed of what stochastic rounding draws in a report: one draw of many, not the array's."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LayerReport:
@@ -119,7 +122,8 @@ def compare(graph: Graph, converted: Converted, images: Mapping[str, np.ndarray]
     count = len(next(iter(images.values())))
     floats = run_float(graph, images) if float_outputs is None else dict(float_outputs)
     inputs = to_integers(converted, images)
-    integers = [reference.run_many(converted.net, inputs), *([simulate(converted, inputs)] if fake else [])]
+    states = reference.random_states(converted.net, RANDOM)
+    integers = [reference.run_many(converted.net, inputs, states=states), *([simulate(converted, inputs)] if fake else [])]
     results = [{name: to_real(converted, name, values[name]) for name in graph.outputs} for values in integers]
     errors: list[float | None] = [relative_error(_flat(floats, graph.outputs), _flat(result, graph.outputs)) for result in results]
     accuracy: list[float | None] = [None] * 3
@@ -147,7 +151,8 @@ def layer_reports(graph: Graph, converted: Converted, images: Mapping[str, np.nd
     names = [node.output for node in converted.net.nodes]
     known = [name for name in names if name in graph.shapes]
     floats = run_float(graph, images, wanted=known)
-    exact = reference.run_many(converted.net, to_integers(converted, images), wanted=known)
+    states = reference.random_states(converted.net, RANDOM)
+    exact = reference.run_many(converted.net, to_integers(converted, images), wanted=known, states=states)
     ratios = {name: sqnr(floats[name], to_real(converted, name, exact[name])) for name in known}
     return tuple(_layer(converted, node, ratios.get(node.output)) for node in converted.net.nodes)
 

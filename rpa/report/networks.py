@@ -144,7 +144,7 @@ def _checked_run(source: NetworkSource, model: CompiledModel) -> tuple[NetRun, b
     assert source.test is not None
     inputs = model.integers(source.test[0])
     run = model.compiled.run(inputs)
-    expected = reference.run(model.net, inputs)
+    expected = reference.run(model.net, inputs, states=model.compiled.states)
     return run, all(np.array_equal(values, expected[name]) for name, values in run.features.items())
 
 
