@@ -20,6 +20,7 @@ from rpa.train.settings import Settings, TrainingError
 
 TEST_BATCH = 500
 Report = Callable[[str], None]
+BeforeStep = Callable[[float], object]
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,11 @@ def optimizer_for(module: nn.Module, settings: Settings) -> torch.optim.Optimize
     return torch.optim.SGD(groups, lr=settings.peak_rate, momentum=settings.momentum, nesterov=True)
 
 
-def train(module: nn.Module, data: Dataset, settings: Settings, *, checkpoint: Path | None = None, report: Report = print) -> list[Epoch]:
+def train(module: nn.Module, data: Dataset, settings: Settings, *, checkpoint: Path | None = None, report: Report = print,
+          before_step: BeforeStep | None = None) -> list[Epoch]:
     """Train ``module`` in place. With ``checkpoint`` every epoch is kept there, and a run that was cut short goes on from it.
+
+    before_step: called before every step with the part of training that is over, 0..1.
 
     Raises TrainingError if the loss is no longer a number, the set is smaller than a batch, or the checkpoint is of other settings.
     """
@@ -72,7 +76,7 @@ def train(module: nn.Module, data: Dataset, settings: Settings, *, checkpoint: P
     epochs = []
     for number in range(first, settings.epochs):
         started = time.perf_counter()
-        loss = _one_epoch(module, optimizer, data.train, settings, number)
+        loss = _one_epoch(module, optimizer, data.train, settings, number, before_step)
         seconds = time.perf_counter() - started
         epochs.append(Epoch(number + 1, loss, accuracy(module, data.test, settings), seconds))
         report(f"epoch {number + 1}/{settings.epochs}: loss {loss:.4f}, test {100 * epochs[-1].accuracy:.2f} %, {seconds:.1f} s")
@@ -81,7 +85,8 @@ def train(module: nn.Module, data: Dataset, settings: Settings, *, checkpoint: P
     return epochs
 
 
-def _one_epoch(module: nn.Module, optimizer: torch.optim.Optimizer, split: Split, settings: Settings, number: int) -> float:
+def _one_epoch(module: nn.Module, optimizer: torch.optim.Optimizer, split: Split, settings: Settings, number: int,
+               before_step: BeforeStep | None = None) -> float:
     per_epoch = len(split) // settings.batch
     module.train()
     total = 0.0
@@ -89,6 +94,8 @@ def _one_epoch(module: nn.Module, optimizer: torch.optim.Optimizer, split: Split
         rate = rate_at(number * per_epoch + index, per_epoch, settings)
         for group in optimizer.param_groups:
             group["lr"] = rate
+        if before_step is not None:
+            before_step((number * per_epoch + index) / (settings.epochs * per_epoch))
         optimizer.zero_grad()
         with torch.autocast("cpu", torch.bfloat16, enabled=settings.bfloat16):
             scores = module(images)

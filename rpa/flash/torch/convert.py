@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from copy import deepcopy
+from typing import Any
 
 import torch
 from torch import nn
@@ -33,7 +34,7 @@ def convert(model: nn.Module, macro: MacroSpec, *, example: torch.Tensor, weight
         parent, _, child = name.rpartition(".")
         old = result.get_submodule(name)
         new = _macro(old, macro, seen[name], weight_bits, activation_bits, encoding, seed + number)
-        setattr(result.get_submodule(parent), child, new.to(old.weight.device))
+        setattr(result.get_submodule(parent), child, new.to(new.layer.weight.device))
     return result
 
 
@@ -74,12 +75,14 @@ def _inputs(model: nn.Module, example: torch.Tensor, names: Collection[str]) -> 
 
 
 def _macro(old: nn.Module, spec: MacroSpec, seen: torch.Tensor, weight_bits: int, activation_bits: int, encoding: Encoding, seed: int) -> FlashLayer:
-    common = {"weight_bits": weight_bits, "activation_bits": activation_bits, "signed": bool((seen < 0).any()), "encoding": encoding, "seed": seed}
+    common: dict[str, Any] = {"weight_bits": weight_bits, "activation_bits": activation_bits, "signed": bool((seen < 0).any()),
+                              "encoding": encoding, "seed": seed}
     if isinstance(old, nn.Linear):
         new: FlashLayer = FlashLinear(old.weight, old.bias, spec, **common)
     else:
-        assert isinstance(old, nn.Conv2d)
-        new = FlashConv2d(old.weight, old.bias, spec, stride=old.stride, padding=old.padding, dilation=old.dilation, **common)
+        assert isinstance(old, nn.Conv2d) and not isinstance(old.padding, str)
+        sizes = {"stride": old.stride, "padding": old.padding, "dilation": old.dilation}
+        new = FlashConv2d(old.weight, old.bias, spec, **sizes, **common)
     _fit(new, seen)
     return new
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -117,7 +119,7 @@ class FlashLinear(FlashLayer):
 class FlashConv2d(FlashLayer):
     """`torch.nn.Conv2d` on macros; one group."""
 
-    def __init__(self, *args, stride: tuple[int, int], padding: tuple[int, int], dilation: tuple[int, int], **kwargs) -> None:
+    def __init__(self, *args: Any, stride: tuple[int, ...], padding: tuple[int, ...], dilation: tuple[int, ...], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.stride, self.padding, self.dilation = stride, padding, dilation
 

@@ -19,6 +19,10 @@ class Perturb(nn.Module):
     outputs). seed: of the draws; every call draws anew.
     """
 
+    mean: torch.Tensor
+    sigma: torch.Tensor
+    read_variance: torch.Tensor
+
     def __init__(self, spec: MacroSpec, *, weight_bits: int, encoding: Encoding = Encoding.DIFFERENTIAL, seed: int = 0) -> None:
         super().__init__()
         check.integer("Perturb", "weight_bits", weight_bits, 2, 8)

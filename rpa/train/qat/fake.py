@@ -88,6 +88,8 @@ class Layer(nn.Module):
         self.weight, self.bias = nn.Parameter(weight), nn.Parameter(bias)
         self.scale = nn.Parameter(torch.ones(len(weight)))
         self.enabled = True
+        self.errors: nn.Module | None = None
+        """While training: from the integers that weights are rounded to, to those that a memory with errors gives back."""
 
     def step(self) -> torch.Tensor:
         """Scales (M,), positive."""
@@ -98,7 +100,11 @@ class Layer(nn.Module):
         if not self.enabled:
             return self.weight
         shape = (-1, *[1] * (self.weight.ndim - 1))
-        return FakeQuantize.apply(self.weight, step.reshape(shape), None, self.low, self.high)
+        rounded = FakeQuantize.apply(self.weight, step.reshape(shape), None, self.low, self.high)
+        if self.errors is None or not self.training:
+            return rounded
+        integers = torch.round(rounded.detach() / step.detach().reshape(shape))
+        return rounded + (self.errors(integers) - integers) * step.detach().reshape(shape)
 
     def rounded_bias(self, unit: torch.Tensor) -> torch.Tensor:
         """The bias as multiples of the accumulator's ``unit`` (M,): at a few bits that is no small rounding. Its gradient is that of the bias."""

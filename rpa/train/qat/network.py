@@ -15,7 +15,7 @@ from rpa.train.qat.folded import LAYERS, Folded, Node
 from rpa.train.qat.plan import Plan
 from rpa.train.settings import TrainingError
 
-WEIGHT_BITS, ACTIVATION_BITS = range(2, 9), range(2, 9)
+WEIGHT_BITS, ACTIVATION_BITS = range(2, 9), range(1, 9)
 
 
 @dataclass(frozen=True, kw_only=True)

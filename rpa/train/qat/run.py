@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,7 @@ from rpa.net.onnx_import import load_onnx
 from rpa.net.qdq import to_integer
 from rpa.net.reference import run_many
 from rpa.train.batches import to_input
-from rpa.train.loop import TEST_BATCH, accuracy, train
+from rpa.train.loop import TEST_BATCH, BeforeStep, accuracy, train
 from rpa.train.qat.calibrate import calibrate
 from rpa.train.qat.export import Integers, integers, tensors, to_onnx
 from rpa.train.qat.folded import fold
@@ -34,24 +36,40 @@ def network_of(model: onnx.ModelProto, widths: Widths, input_scale: float, input
     return QatNetwork(net, plan(net), widths, input_scale, input_signed)
 
 
+@dataclass(frozen=True)
+class Variant:
+    """A training that differs from its recipe: it begins with a network of the recipe's widths, and something happens before every step."""
+
+    name: str
+    script: str
+    prepare: Callable[[QatNetwork], None]
+    before_step: BeforeStep
+    notes: dict[str, object]
+    """For the record."""
+
+
 def train_quantized(recipe: Recipe, data: Dataset, out: Path, *, weights: Path | str = "trained", checkpoint: Path | None = None,
-                    threads: int = 1) -> Path:
+                    threads: int = 1, variant: Variant | None = None) -> Path:
     """Calibrate, train and write `NAME.onnx`, `NAME.safetensors` and the record `NAME.json` into ``out``; return the path of the model."""
+    name = recipe.name if variant is None else variant.name
     torch.set_num_threads(threads)
     torch.manual_seed(recipe.training.seed)
     settings = recipe.training
     entry = find(settings.network)
     network = network_of(build(entry.name, weights=weights), recipe.widths, settings.scale, settings.offset > 0)
     in_float = float_accuracy(network, data, recipe)
-    log(f"{recipe.name}: float and folded {_percent(in_float)}")
+    log(f"{name}: float and folded {_percent(in_float)}")
     calibrate(network, to_input(data.train.images[:recipe.calibration], settings))
     calibrated = accuracy(network, data.test, settings)
-    log(f"{recipe.name}: calibrated {_percent(calibrated)}")
-    train(network, data, settings, checkpoint=checkpoint, report=log)
+    log(f"{name}: calibrated {_percent(calibrated)}")
+    if variant is not None:
+        variant.prepare(network)
+    train(network, data, settings, checkpoint=checkpoint, report=log, before_step=None if variant is None else variant.before_step)
     values = integers(network)
-    model = to_onnx(network, values, recipe.name, {"widths": recipe.as_dict()["widths"]})
+    model = to_onnx(network, values, name, {"widths": recipe.as_dict()["widths"]})
     record: dict[str, object] = {
-        "script": f"python -m rpa.train.qat {recipe.name}", "recipe": recipe.as_dict(), "torch": torch.__version__,
+        "script": f"python -m rpa.train.qat {name}" if variant is None else variant.script, **({} if variant is None else variant.notes),
+        "recipe": recipe.as_dict(), "torch": torch.__version__,
         "data": {"name": data.name, "source": data.source, "train": len(data.train), "test": len(data.test), "sha256": data.checksums()},
         "input": {"offset": settings.offset, "scale": settings.scale},
         "test_accuracy": {"float": in_float, "calibrated": calibrated, "fake_quantized": accuracy(network, data.test, settings),
@@ -59,7 +77,7 @@ def train_quantized(recipe: Recipe, data: Dataset, out: Path, *, weights: Path |
                           "integer": integer_accuracy(model, data.test, entry.name)},
         "quantization": describe(network, values),
     }
-    return _write(out / recipe.name, model, tensors(network, values), record)
+    return _write(out / name, model, tensors(network, values), record)
 
 
 def float_accuracy(network: QatNetwork, data: Dataset, recipe: Recipe) -> float:

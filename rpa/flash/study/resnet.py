@@ -1,0 +1,34 @@
+"""ResNet-8 with asymmetric 4-bit activations on a chip with all errors, CIFAR-10.
+
+Published (Chen and Huang 2021, 10.19358/j.issn.2096-5133.2021.06.007, abstract): 4-bit asymmetric training, the NOR array in circuit simulation,
+2.25 % below float on CIFAR-10 (networks of their own: AlexNet, VGG, ResNet).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rpa.flash.study.evaluate import Measures, Subject, field_spec, on_chip, subject
+from rpa.models import quantized_names
+
+PLAIN, AWARE = "resnet8_w4a4_asymmetric", "resnet8_w4a4_asymmetric_sonos40"
+PUBLISHED = 2.25
+"""Per cent below float."""
+
+
+def run(*, images: int = 500, chips: int = 2, macro: str = "sonos40", days: float = 5.0, adc_bits: int = 8, seed: int = 0) -> list[dict[str, object]]:
+    """Rows: float, exact integers, and the chip with everything done against its errors. images: of CIFAR-10's test set."""
+    spec = field_spec(macro, adc_bits=adc_bits)
+    rows = []
+    for name in (PLAIN, *([AWARE] if AWARE in quantized_names() else [])):
+        one = subject(name, images)
+        accuracies = [on_chip(one, spec, seed=seed + chip, days=days, measures=Measures()) for chip in range(chips)]
+        rows += [_row(one, "exact integers", [one.exact()]), _row(one, f"{chips} chips, all errors", accuracies)]
+    return rows
+
+
+def _row(one: Subject, where: str, accuracies: list[float]) -> dict[str, object]:
+    mean = float(np.mean(accuracies))
+    return {"network": one.name, "computed by": where, "images": len(one.labels), "accuracy [%]": 100 * mean,
+            "spread [%]": 100 * float(np.std(accuracies)) if len(accuracies) > 1 else None, "float, all images [%]": 100 * one.float_accuracy,
+            "below float [%]": 100 * (one.float_accuracy - mean), "published [%]": PUBLISHED if len(accuracies) > 1 else None}
