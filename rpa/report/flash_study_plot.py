@@ -45,8 +45,8 @@ def _sweep(figure, rows: Sequence[Row]) -> None:
              ylabel="bits of weights", title="accuracy on chips [%]")
     figure.colorbar(image, ax=left, shrink=0.8)
     for w in weights:
-        line = [row for row in rows if row["W"] == w]
-        right.errorbar(_values(line, "A"), _values(line, "accuracy [%]"), _values(line, "spread [%]"), capsize=3, label=f"W{w}")
+        mine = [row for row in rows if row["W"] == w]
+        right.errorbar(_values(mine, "A"), _values(mine, "accuracy [%]"), _values(mine, "spread [%]"), capsize=3, label=f"W{w}")
     published = [row for row in rows if row["published [%]"] is not None]
     right.plot(_values(published, "A"), _values(published, "published [%]"), "*", color=PUBLISHED, markersize=12, label="published W4A3")
     right.set(xlabel="bits of activations", ylabel="accuracy on chips [%]", title="standard deviation over chips",

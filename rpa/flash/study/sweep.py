@@ -64,7 +64,7 @@ def _train(weights: int, activations: int, path: Path) -> None:
     except ModuleNotFoundError as error:
         raise FlashError(f"study sweep trains networks, which needs `{error.name}`: pip install 'rpa-toolchain[net,train]'") from None
     mnist = data.load("mnist")
-    part = data.Split(mnist.train.images[:TRAINING_IMAGES], mnist.train.labels[:TRAINING_IMAGES])
+    part = data.Split(images=mnist.train.images[:TRAINING_IMAGES], labels=mnist.train.labels[:TRAINING_IMAGES])
     base = RECIPES["lenet5_w4a3"].training
     recipe = Recipe(widths=Widths(weights=weights, activations=activations, input=activations), training=replace(base, epochs=EPOCHS))
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,8 @@ sums cost what the mean factor's do; the exact one takes the ladder's potentials
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from rpa.flash.ir import ladder
@@ -14,7 +16,8 @@ from rpa.flash.mitigate import correct
 from rpa.flash.spec import Wires
 
 VOLT, MAX_SIEMENS, COLS, VECTORS = 0.1, 16e-6, 64, 64
-METHODS = {"mean factor": (correct.mean_factor, "mean"), "own line": (correct.own_line, "slope"), "exact": (correct.exact, "slope")}
+METHODS: dict[str, tuple[Callable[..., correct.Correction], correct.Form]] = {
+    "mean factor": (correct.mean_factor, "mean"), "own line": (correct.own_line, "slope"), "exact": (correct.exact, "slope")}
 CLAIM = 3.0
 
 

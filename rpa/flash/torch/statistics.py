@@ -34,8 +34,8 @@ def cell_statistics(spec: MacroSpec) -> CellStatistics:
     asked = spec.min_amp + np.arange(spec.top + 1) * spec.step_amp
     days = 0.0 if isinstance(errors.drift_days, str) else errors.drift_days
     kelvin = ROOM_KELVIN if isinstance(errors.temperature_kelvin, str) else errors.temperature_kelvin
-    aged = asked if not days else device.drifted(asked, np.full_like(asked, days), kelvin)
-    held = aged if isinstance(errors.temperature_kelvin, str) else device.at_temperature(aged, kelvin)
+    aged: Floats = asked if not days else device.drifted(asked, np.full_like(asked, days), kelvin)
+    held = np.asarray(aged if isinstance(errors.temperature_kelvin, str) else device.at_temperature(aged, kelvin), np.float64)
     spread = np.zeros_like(asked)
     if not isinstance(errors.programming, str):
         spread += np.square(errors.programming.scale * device.programming_sigma(asked))
