@@ -1,7 +1,7 @@
 """Widths layer by layer ("dynamic quantization"): the cheapest assignment whose measured error stays within a budget.
 
-1. Sensitivity: each layer alone goes to each narrower width, all others at the widest; its price is what the outputs' squared relative
-   error grows by.
+1. Layers that read the same tensor go together, as it is stored once. Sensitivity: each alone goes to each narrower width, all others at the
+   widest; its price is what the outputs' squared relative error grows by.
 2. Errors of different layers add, nearly. For every exchange rate between cost and error each layer has one best width; going through
    all rates gives the assignments on the convex hull, cheapest last.
 3. The sum is an estimate, so assignments are measured: bisection along the hull, then single further steps as long as one fits.
@@ -16,6 +16,7 @@ import numpy as np
 
 from rpa.net.float_run import run_float
 from rpa.net.graph import Graph
+from rpa.quant.blocks import MacBlock
 from rpa.quant.calibrate import checked_images
 from rpa.quant.errors import QuantError
 from rpa.quant.front import Calibrated, Images
@@ -23,6 +24,7 @@ from rpa.quant.fuse import WEIGHTED
 from rpa.quant.options import Options
 from rpa.quant.report import Comparison, compare
 from rpa.quant.scales import container_of
+from rpa.quant.statistics import share_formats
 from rpa.quant.widths import Width, WidthTable, parse_widths
 
 Cost = Callable[[str, Width], float]
@@ -33,7 +35,7 @@ IMAGES = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Sensitivity:
-    """One layer at one width, all others at the widest."""
+    """One layer, with those that read the same tensor, at one width, all others at the widest."""
 
     layer: str
     width: Width
@@ -75,16 +77,33 @@ def lanes_cost(graph: Graph) -> Cost:
     return cost
 
 
+def readers_together(calibrated: Calibrated, layers: Sequence[str]) -> dict[str, list[str]]:
+    """Layers that read the same stored tensor, under the first of them: it is stored once, so they have one width."""
+    shared = share_formats(calibrated.blocks)
+    first: dict[str, str] = {}
+    found: dict[str, list[str]] = {}
+    for layer in layers:
+        inputs = [shared[part.input] for block in calibrated.blocks if isinstance(block, MacBlock) for part in block.parts
+                  if part.node == layer and not part.exact]
+        leader = next((first[name] for name in inputs if name in first), layer)
+        first.update(dict.fromkeys(inputs, leader))
+        found.setdefault(leader, []).append(layer)
+    return found
+
+
 class _Measured:
     """Assignments and what running them gave, each run once."""
 
-    def __init__(self, calibrated: Calibrated, images: Mapping[str, np.ndarray], labels: np.ndarray | None, options: Options, widest: Width) -> None:
+    def __init__(self, calibrated: Calibrated, images: Mapping[str, np.ndarray], labels: np.ndarray | None, options: Options, widest: Width,
+                 together: Mapping[str, Sequence[str]]) -> None:
         self._calibrated, self._images, self._labels, self._options, self._widest = calibrated, images, labels, options, widest
+        self._together = together
         self._floats = run_float(calibrated.graph, images)
         self.known: dict[tuple[tuple[str, Width], ...], Comparison] = {}
 
     def table(self, assignment: Mapping[str, Width]) -> WidthTable:
-        return WidthTable(self._widest, {layer: width for layer, width in assignment.items() if width != self._widest})
+        narrowed = {first: width for first, width in assignment.items() if width != self._widest}
+        return WidthTable(self._widest, {layer: width for first, width in narrowed.items() for layer in self._together[first]})
 
     def __call__(self, assignment: Mapping[str, Width]) -> Comparison:
         table = self.table(assignment)
@@ -112,9 +131,12 @@ def choose_widths(calibrated: Calibrated, candidates: Sequence[str | Width] = ("
     graph, options = calibrated.graph, options or Options()
     given = checked_images(graph, images, "images") if images is not None else {name: values[:IMAGES] for name, values in calibrated.images.items()}
     weighted = {node.name for node in graph.nodes if node.op in WEIGHTED}
-    layers = [layer for layer in calibrated.layers if layer in weighted]
-    cost = cost or lanes_cost(graph)
-    measure = _Measured(calibrated, given, labels, options, widths[0])
+    together = readers_together(calibrated, [layer for layer in calibrated.layers if layer in weighted])
+    layers, each = list(together), cost or lanes_cost(graph)
+    measure = _Measured(calibrated, given, labels, options, widths[0], together)
+
+    def price(layer: str, width: Width) -> float:
+        return sum(each(one, width) for one in together[layer])
 
     def fits(found: Comparison) -> bool:
         error_fits = max_relative_error is None or found.relative_error_integer <= max_relative_error
@@ -126,15 +148,15 @@ def choose_widths(calibrated: Calibrated, candidates: Sequence[str | Width] = ("
         raise QuantError(f"all layers at {widths[0]} already have a relative error of {base.relative_error_integer:.3g}"
                          + (f" and lose {(base.accuracy_float or 0) - (base.accuracy_integer or 0):.3g} accuracy" if labels is not None else "")
                          + "; allow more, or give a wider width first")
-    table = _sensitivities(layers, widths, base, measure, cost)
+    table = _sensitivities(layers, widths, base, measure, price)
     path = hull(table, layers, widths)
     low, high = 0, len(path) - 1
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if fits(measure(path[middle])) else (low, middle - 1)
     chosen = _further_steps(path[low], table, layers, measure, fits)
-    return Mixed(table=measure.table(chosen), comparison=measure(chosen), cost=sum(cost(layer, chosen[layer]) for layer in layers),
-                 widest_cost=sum(cost(layer, widths[0]) for layer in layers), sensitivities=tuple(table.values()), measured=len(measure.known))
+    return Mixed(table=measure.table(chosen), comparison=measure(chosen), cost=sum(price(layer, chosen[layer]) for layer in layers),
+                 widest_cost=sum(price(layer, widths[0]) for layer in layers), sensitivities=tuple(table.values()), measured=len(measure.known))
 
 
 def _sensitivities(layers: Sequence[str], widths: Sequence[Width], base: Comparison, measure: _Measured,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rpa.quant import Calibrated, Options, QuantError, Width, WidthTable, parse_table
-from rpa.quant.mixed import Sensitivity, choose_widths, hull, lanes_cost
+from rpa.quant.mixed import Sensitivity, choose_widths, hull, lanes_cost, readers_together
 from rpa.quant.report import compare
 from tests.quant.floats import Builder
 
@@ -63,6 +63,20 @@ def test_cheapest_of_all_assignments_within_the_budget():
         assert mixed.cost <= 1.1 * min(cost for cost, error in every if error <= budget)
         again = calibrated.quantize(parse_table(mixed.table.to_toml()), options)
         assert again.compare(images).relative_error_integer == mixed.comparison.relative_error_integer
+
+
+def test_readers_of_a_tensor_have_one_width():
+    """A convolution and the shortcut beside it: the tensor is stored once."""
+    net = Builder((3, 8, 8), 4)
+    x = net.conv("x", 6)
+    x = net.plus(net.conv(net.conv(x, 8, stride=2), 8, clip=None), net.conv(x, 8, 1, stride=2, clip=None))
+    net.gemm(x, 4)
+    calibrated = Calibrated(net.graph("gemm0.out"), net.images(16))
+    together = readers_together(calibrated, calibrated.layers)
+    assert together == {"conv0": ["conv0"], "conv1": ["conv1", "conv3"], "conv2": ["conv2"], "gemm0": ["gemm0"]}
+    mixed = choose_widths(calibrated, WIDTHS, max_relative_error=0.5)
+    assert mixed.table["conv1"] == mixed.table["conv3"] != WIDTHS[0]
+    assert {row.layer for row in mixed.sensitivities} == {"conv0", "conv1", "conv2", "gemm0"}
 
 
 def test_accuracy_budget():
