@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import emulators, flash, kernels, many_runs, networks
+from benchmarks import depthwise, emulators, flash, kernels, many_runs, networks
 
-BENCHMARKS = (kernels, emulators, many_runs, networks, flash)
+BENCHMARKS = (kernels, emulators, many_runs, networks, depthwise, flash)
 
 
 def main() -> int:

@@ -52,7 +52,6 @@ def main(names: tuple[str, ...] = QUICK) -> int:
             print(f"{name:18} {widths:>4} {cycles:>11,} {base / cycles:>9.3f} {100 * compiled.report.utilisation:>11.1f} "
                   f"{len(compiled.program.code):>14,} {compile_sec:>16.1f} {run_sec:>8.2f}  {'yes' if equal else 'NO'}"
                   f"{'  below its target' if short or slow else ''}", flush=True)
-        _depthwise(name, calibrated)
     return int(missed)
 
 
@@ -69,16 +68,6 @@ def _one(calibrated: Calibrated, images: np.ndarray, widths: str) -> tuple[Compi
     run_sec = perf_counter() - start
     expected = reference.run(quantized.net, image)
     return compiled, compile_sec, run_sec, all(np.array_equal(values, expected[name]) for name, values in run.features.items())
-
-
-def _depthwise(name: str, calibrated: Calibrated) -> None:
-    """What the mesh saves where there are depthwise layers."""
-    if not any(node.op == "Conv" and node.attributes.get("groups", 1) > 1 for node in calibrated.graph.nodes):
-        return
-    for widths in ("16", "8"):
-        net = calibrated.convert(widths, Options()).net
-        mesh, broadcast = (compile_net(net, effort=False, broadcast_only=only).report.cycles for only in (False, True))
-        print(f"{name:18} {widths:>4} {broadcast:>11,} with depthwise layers in the broadcast form: {broadcast / mesh:.2f} times as many")
 
 
 if __name__ == "__main__":
