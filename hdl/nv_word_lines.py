@@ -59,7 +59,7 @@ class WordLines(wiring.Component):
         for lane in range(LANES):
             number = Signal(LANE_BITS, name=f"number{lane}")  # of the element in the word
             m.d.comb += [number.eq(lane - offset), takes[lane].eq(self.load & (number < each) & (number < left))]
-            groups.append(group + (offset > lane))
+            groups.append(group + (offset > lane) if lane < LANES - 1 else group)  # no offset is beyond the last lane
         turned = Cat(*elements)
         for k in range(LANE_BITS):
             by = WORD_BITS << k

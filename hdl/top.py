@@ -66,8 +66,6 @@ class Top(wiring.Component):
     """
 
     def __init__(self, config, *, debug: bool = False, shared: bool = False, macro: str = "twin") -> None:
-        if macro not in MACROS:
-            raise ValueError(f"macro is {macro!r}, must be one of {', '.join(map(repr, MACROS))}")
         self.config, self.with_debug, self.macro = config, debug, macro if config.nv_engine else None
         ports = {
             "host_address": In(HOST_ADDRESS_BITS), "host_write": In(1), "host_write_data": In(VALUE_BITS), "host_read_data": Out(VALUE_BITS),

@@ -117,4 +117,4 @@ class Twin(wiring.Component):
             m.d.sync += [timer.eq(Mux(ends, 0, config.nv_adc_cycles)), left.eq(left - adcs)]
         with m.Elif(timer != 0):
             m.d.sync += timer.eq(timer - 1)
-        return convert, [next_slot + (begin > k) for k in range(adcs)]
+        return convert, [*(next_slot + (begin > k) for k in range(adcs - 1)), next_slot]

@@ -12,7 +12,7 @@ from amaranth.back import verilog
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from hdl.top import HOST_REGISTERS, Top
+from hdl.top import HOST_REGISTERS, MACROS, Top
 
 TOP_NAME = "rpa"
 WAIVERS = {
@@ -50,13 +50,19 @@ def _convert(component: wiring.Component, name: str) -> str:
     return _HEADER.sub("", text).strip() + "\n"
 
 
+def _top(config, *, debug: bool, shared: bool, macro: str) -> Top:
+    if macro not in MACROS:
+        raise ValueError(f"macro is {macro!r}, must be one of {', '.join(map(repr, MACROS))}")
+    return Top(config, debug=debug, shared=shared, macro=macro)
+
+
 def to_verilog(config, *, debug: bool = False, macro: str = "twin") -> str:
     """Return the Verilog of the machine for ``config``; the top module is ``rpa``. Ports: :class:`hdl.top.Top`.
 
     ``debug`` adds the outputs of the lockstep record and the commit log. ``macro``: "twin" puts the exact circuit in the place of the
-    NOR-flash macros of a machine that has them, "pins" brings their interface out.
+    NOR-flash macros of a machine that has them, "pins" brings their interface out. Raises ValueError for another word.
     """
-    top = Top(config, debug=debug, shared=True, macro=macro)
+    top = _top(config, debug=debug, shared=True, macro=macro)
     parts = [_convert(top, TOP_NAME)]
     for module, build in sorted(top.sharing.modules.items()):
         parts.append(_convert(_Enabled(build()), module))
@@ -66,7 +72,7 @@ def to_verilog(config, *, debug: bool = False, macro: str = "twin") -> str:
 
 def ports(config, *, debug: bool = False, macro: str = "twin") -> list[tuple[str, str, int]]:
     """(direction, name, bits) of the top module's ports, `clk` and `rst` first, otherwise in declaration order."""
-    top = Top(config, debug=debug, macro=macro)
+    top = _top(config, debug=debug, shared=False, macro=macro)
     top._MustUse__used = True  # asked for its ports only
     found = [("input", "clk", 1), ("input", "rst", 1)]
     for path, member, value in top.signature.flatten(top):

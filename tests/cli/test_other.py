@@ -81,6 +81,11 @@ def test_verilog_to_standard_output(rpa):
     assert done.raw.count(b"module rpa(") == 1
 
 
+def test_verilog_with_the_pins_of_the_macros(rpa):
+    done = rpa("verilog", "--preset", "tiny", "--macro", "pins", "-o", "-")
+    assert b"output nv_start" in done.raw and b"module rpa_converter" not in done.raw
+
+
 def test_verilog_needs_a_place(rpa):
     assert rpa("verilog", "--preset", "tiny").code == 2
 

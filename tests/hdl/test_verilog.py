@@ -6,10 +6,14 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from amaranth import Shape
+from amaranth.lib.wiring import In
 
+from hdl.macro import signature
 from hdl.verilog import SLANG_WAIVERS, WAIVERS, instantiation_template, ports, to_verilog
 from rpa.arch.config import ArrayConfig
 from rpa.arch.lockstep import record_fields
@@ -44,7 +48,7 @@ def test_text_names_no_file_of_the_machine_that_made_it(text):
 
 def test_repeated_modules_stand_once(text):
     small = to_verilog(ArrayConfig.preset("small"))
-    for module in ("rpa", "rpa_pe", "rpa_a_bank", "rpa_w_bank", "rpa_p_bank"):
+    for module in ("rpa", "rpa_pe", "rpa_a_bank", "rpa_w_bank", "rpa_p_bank", "rpa_x_bank", "rpa_converter"):
         assert len(re.findall(rf"^module {module}\(", small, re.MULTILINE)) == 1
     assert len(re.findall(r"^\s+rpa_pe ", small, re.MULTILINE)) == 16
 
@@ -53,6 +57,18 @@ def test_debug_ports_are_the_lockstep_fields():
     found = {name: bits for direction, name, bits in ports(TINY, debug=True) if direction == "output"}
     assert {field.name: field.count * field.bits for field in record_fields(TINY)}.items() <= found.items()
     assert not {field.name for field in record_fields(TINY)} & {name for _, name, _ in ports(TINY)}
+
+
+def test_pins_of_the_macros_are_the_interface():
+    inside, outside = ports(TINY), ports(TINY, macro="pins")
+    members = signature(TINY).members.items()
+    pins = [("input" if member.flow is In else "output", f"nv_{name}", Shape.cast(member.shape).width) for name, member in members]
+    assert sorted(outside) == sorted(inside + pins)
+    assert {("output", "nv_digits", 8), ("input", "nv_codes", 64), ("output", "nv_lines", 4)} <= set(pins)
+    without = replace(TINY, nv_macros=0)
+    assert ports(without, macro="pins") == ports(without)
+    with pytest.raises(ValueError, match=r"^macro is 'chip', must be one of 'twin', 'pins'$"):
+        ports(TINY, macro="chip")
 
 
 def test_template_connects_every_port():
