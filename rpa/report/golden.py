@@ -34,7 +34,7 @@ def convolve_depthwise(act: np.ndarray, weight: np.ndarray) -> np.ndarray:
                for ky in range(kernel) for kx in range(kernel))
 
 
-def differential_cells(weight: np.ndarray, cell_bits: int, shape: tuple[int, int, int]) -> np.ndarray:
+def differential_cells(weight: np.ndarray, cell_bits: int, shape: tuple[int, ...]) -> np.ndarray:
     """Cells of weights (N, ...) in NOR-flash macros, ``shape`` = (tiles, word lines, lines * N): a line for every digit of the positive
     weights, lowest first, then of the negative ones; a word line for every weight of an output."""
     outputs = len(weight)
