@@ -1,10 +1,14 @@
-"""Which half of the banks comes next. Under the protocol of `rpa.compile.commands.Stage` a half is free when its turn comes."""
+"""Which part of the banks comes next. Under the protocol of `rpa.compile.commands.Stage` a part is free when its turn comes.
+
+Constants that are loaded once lie behind each other while a part has room: then a layer's can come while those before are in use.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from rpa.arch.config import ArrayConfig
+from rpa.compile.layout import align
 
 PARAM_RING = 4
 """Parts of the P banks: drains lag behind runs by up to two blocks, and loads run two stages ahead."""
@@ -17,7 +21,10 @@ class Banks:
     config: ArrayConfig
     _a: int = 0
     _w: int = 0
+    _w_used: int | None = None
+    """Words of this half that are taken; None: all, by a load that has the half for itself."""
     _p: int = 0
+    _p_used: int | None = None
     _block: int = 0
     _x: int = 0
 
@@ -52,9 +59,19 @@ class Banks:
         return self._a * self.a_words
 
     def next_w(self) -> int:
-        """Address of the half for the next load of weights."""
+        """Address of the half for the next load of weights, which has it for itself."""
         self._w ^= 1
+        self._w_used = None
         return self._w * self.w_words
+
+    def append_w(self, words: int) -> int:
+        """Address for weights that are loaded once: behind those of the load before while they fit."""
+        words = align(words, self.config.bus_words)
+        if self._w_used is None or self._w_used + words > self.w_words:
+            self.next_w()
+            self._w_used = 0
+        self._w_used += words
+        return self._w * self.w_words + self._w_used - words
 
     def next_x(self) -> int:
         """Address of the half for the next load of what a macro reads."""
@@ -62,9 +79,18 @@ class Banks:
         return self._x * self.x_words
 
     def next_p(self) -> int:
-        """First entry of the part for the next load of parameters."""
+        """First entry of the part for the next load of parameters, which has it for itself."""
         self._p = (self._p + 1) % PARAM_RING
+        self._p_used = None
         return self._p * self.p_entries
+
+    def append_p(self, entries: int) -> int:
+        """First entry for parameters: behind those of the load before while they fit."""
+        if self._p_used is None or self._p_used + entries > self.p_entries:
+            self.next_p()
+            self._p_used = 0
+        self._p_used += entries
+        return self._p * self.p_entries + self._p_used - entries
 
     def next_block(self) -> tuple[int, int]:
         """Bank of accumulators (0 or 1) and O address of the next block."""

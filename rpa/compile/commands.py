@@ -97,6 +97,8 @@ class Stage:
     runs: tuple[Command | Context, ...] = ()
     """At least one `run`; or `nvmac` or `nvprog`, and no `run`. All runs of a block use the same bank of accumulators, the next block the other."""
     results: Results | None = None
+    begins: bool | None = None
+    """Whether this is the first stage of its block; None: if the stage before has results."""
 
     @property
     def engine(self) -> str:

@@ -110,4 +110,4 @@ def compile_net(net: IntNet, config: ArrayConfig | None = None, *, effort: bool 
     """
     config = config or ArrayConfig.preset("hybrid" if place else "default")
     mapped = map_network(net, config, effort=effort, broadcast_only=broadcast_only, place_on_flash=place)
-    return CompiledNet(net, mapped, link(net, mapped.layout, mapped.nest, config, seed))
+    return CompiledNet(net, mapped, link(net, mapped.layout, mapped.issued, config, seed))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from isa.table import FEEDER_SLOTS
+from isa.table import FEEDER_SLOTS, PARAM_WORDS
 from rpa.arch.numerics import rounding_code
 from rpa.compile.banks import Banks
 from rpa.compile.commands import Command, Context, Load, Nest, Region, Results, Stage
@@ -39,7 +39,7 @@ class Convolution:
         plan = self.plan
         tiles = [(y, x) for x in plan.columns for y in plan.rows]
         if plan.tiles_outer:
-            items = [Nest("", [Nest("", [self._block(y, x, group) for group in range(plan.groups)]) for y in plan.rows]) for x in plan.columns]
+            items = [Nest("", [Nest("", self._tile(y, x)) for y in plan.rows]) for x in plan.columns]
             return Nest(self.label(), (Nest("", (MULTIPLY,)), *items))
         items = [Nest("", [self._block(y, x, group) for y, x in tiles]) for group in range(plan.groups)]
         return Nest(self.label(), (Nest("", (MULTIPLY,)), *items))
@@ -51,9 +51,22 @@ class Convolution:
 
     # -- blocks and stages ------------------------------------------------------------------------------------------------------
 
+    def _tile(self, y: int, x: int) -> list[Nest]:
+        """All groups of channels of a tile."""
+        groups = range(self.plan.groups)
+        if not self.plan.paired:
+            return [self._block(y, x, group) for group in groups]
+        first, second = self._stages(y, x, 0), self._stages(y, x, 1)
+        pair = Nest("", [next(first), next(second), *first, *second])
+        return [pair, *(self._block(y, x, group) for group in groups[2:])]
+
     def _block(self, y: int, x: int, group: int) -> Nest:
+        stages = list(self._stages(y, x, group))
+        return Nest("", [_merge(stages)] if self.plan.merged else stages)
+
+    def _stages(self, y: int, x: int, group: int) -> Iterator[Stage]:
+        """The stages of a block; banks are given out when a stage is asked for."""
         bank, o_base = self.banks.next_block()
-        stages = []
         last = len(self.plan.stages) - 1
         a_offset = 0
         for index, (term, chunk) in enumerate(self.plan.stages):
@@ -61,8 +74,7 @@ class Convolution:
             loads, base, a_offset = self._activations(term, chunk, y, x, group, index, a_offset)
             run = self._run(term, chunk, base, self._weight_base[(group, index)], group, bank, keep=index > 0)
             results = self._results(y, x, group, bank, o_base) if index == last else None
-            stages.append(Stage(constants, loads, (run,), results))
-        return Nest("", [_merge(stages)] if self.plan.merged else stages)
+            yield Stage(constants, loads, (run,), results, index == 0)
 
     def _constants(self, y: int, x: int, group: int, index: int) -> Iterator[Command]:
         """Loads of weights and parameters that this stage is the first to need."""
@@ -81,9 +93,8 @@ class Convolution:
 
     def _load_weights(self, key: object, pieces: list[tuple[int, int]]) -> Command:
         """Load these (group, stage)s' weights into the next half of the W banks."""
-        base = self.banks.next_w()
         words = [self._words(group, index) for group, index in pieces]
-        offset = base
+        base = offset = self.banks.append_w(sum(piece.shape[1] for piece in words)) if self.plan.loads_weights_once else self.banks.next_w()
         for (group, index), piece in zip(pieces, words, strict=True):
             self._weight_base[(group, index)] = offset
             offset += piece.shape[1]
@@ -111,13 +122,13 @@ class Convolution:
             return
         self._params_of_group.clear()
         count = min(most, self.plan.groups - first)
-        entry = self.banks.next_p()
+        entry = self.banks.append_p(count)
         if first not in self._param_loads:
             entries = params_of(self.node, first * self.config.cols, count, self.config.cols)
             self._param_loads[first] = load_params(self.layout, entries, entry)[0]
         command = self._param_loads[first]
         self._params_of_group.update({first + index: entry + index for index in range(count)})
-        yield Command(command.text, {**command.registers, "ld.base": 8 * entry})
+        yield Command(command.text, {**command.registers, "ld.base": PARAM_WORDS * entry})
 
     def _activations(self, term: TermPlan, chunk: int, y: int, x: int, group: int, index: int, offset: int):
         """(loads, A address of the chunk, offset of the next chunk in a resident tile)."""
@@ -140,15 +151,14 @@ class Convolution:
         placed = term.reduction.placed
         source = term.reduction.term
         top = y * source.stride[0] - source.pads[0]
-        loads: list[Command] = []
-        columns = []
+        loads = []
         for lane, start in enumerate(self._segments(x)):
             left = start * source.stride[1] - source.pads[1]
-            columns.append(left)
             lanes = lane if self.plan.tiling.group else EVERY_LANE
-            loads += [Command(command.text, {**command.registers, "ld.addr": command.registers["ld.addr"] + 2 * moved})
-                      for command in load_piece(placed, piece, term.window, top, left, base, lanes)]
-        return (Load(tuple(loads), _touched(placed, piece, term.window, top, columns, moved)),), base + in_bank, offset + size
+            commands = tuple(Command(command.text, {**command.registers, "ld.addr": command.registers["ld.addr"] + 2 * moved})
+                             for command in load_piece(placed, piece, term.window, top, left, base, lanes))
+            loads.append(Load(commands, _touched(placed, piece, term.window, top, left, moved)))
+        return tuple(loads), base + in_bank, offset + size
 
     def _window_shift(self, term: TermPlan, group: int) -> int:
         """First word of the channel window of a group of output channels."""
@@ -221,16 +231,16 @@ class Convolution:
             "st.rstride": 2 * output.row_words, "st.xstride": 2 * output.pixel_words * xstep, "st.wstride": 2 * unit})
 
 
-def _touched(placed: Placed, piece: Piece, window: Window, top: int, columns: list[int], moved: int) -> Region:
-    """What loads of a piece at these columns read, with what whole units bring along."""
+def _touched(placed: Placed, piece: Piece, window: Window, top: int, left: int, moved: int) -> Region:
+    """What loads of a piece at this column read, with what whole units bring along."""
     span, words = piece.span, placed.pixel_words
     rows = (top, top + (window.rows - 1) * window.row_stride + 1)
     if not span.whole(placed):
         reach = (span.pixels - 1) * span.pixel_stride + 1
         bits = placed.feature.bits
         channels = ((span.word + moved) * 16 // bits, (span.word + moved + span.words) * 16 // bits)
-        return Region(placed.feature.name, rows, (min(columns), max(columns) + reach), channels)
-    first, last = min(columns) - -(-piece.lead // words), max(columns) + -(-(piece.pitch - piece.lead) // words)
+        return Region(placed.feature.name, rows, (left, left + reach), channels)
+    first, last = left - -(-piece.lead // words), left + -(-(piece.pitch - piece.lead) // words)
     every = (0, placed.feature.shape[2])
     if placed.offset_words(0, last) > placed.offset_words(1, -placed.border[1]):    # on into the next row
         return Region(placed.feature.name, (rows[0], rows[1] + 1), (-placed.border[1], placed.feature.shape[1]), every)
@@ -246,4 +256,4 @@ def _merge(stages: list[Stage]) -> Stage:
         constants += stage.constants
         loads += stage.loads
         runs += stage.runs
-    return Stage(tuple(constants), tuple(loads), tuple(runs), stages[-1].results)
+    return Stage(tuple(constants), tuple(loads), tuple(runs), stages[-1].results, stages[0].begins)

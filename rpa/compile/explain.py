@@ -160,7 +160,7 @@ def _mapping(choice: Choice) -> str:
     order = "channels inside tiles" if shape.tiles_outer else "tiles inside channels"
     return (f"{choice.kernel}: tile {tiling.rows}x{tiling.columns}{segments}, {tiling.pixels} pixels in flight; "
             f"{len(shape.columns)}x{len(shape.rows)} tiles, {shape.groups} groups of channels, {order}; "
-            f"{len(shape.stages)} chunks{', one stage' if shape.merged else ''}; "
+            f"{len(shape.stages)} chunks{', one stage' if shape.merged else ', two groups at once' if shape.paired else ''}; "
             f"weights: {shape.weights}; activations: {'resident' if shape.resident_tile else 'streamed'}")
 
 

@@ -129,7 +129,7 @@ class GlobalPool:
 
     def _constants(self) -> tuple[Command, ...]:
         node = self.node
-        self._w_base, self._entry = self.banks.next_w(), self.banks.next_p()
+        self._w_base, self._entry = self.banks.append_w(1), self.banks.append_p(1)
         weight = int(self.term.weight.flat[0]) & ((1 << self.bits) - 1)
         fill = Command("ld w, fill", {"ld.fill": weight * (0xFFFF // ((1 << self.bits) - 1)), "ld.base": self._w_base})
         entry = pack_params(node.bias[:1], node.multiplier[:1], node.shift[:1]).reshape(1, 1, PARAM_WORDS)

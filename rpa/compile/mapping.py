@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rpa.arch.config import ArrayConfig
 from rpa.compile.cost import Cost, estimate
@@ -68,4 +68,7 @@ def _orders(terms: tuple[TermPlan, ...], tiling: Tiling, columns: tuple[int, ...
         for scope in scopes[:1] if groups == 1 and len(taps) == 1 else scopes:
             for merged in {False, mergeable and scope != "chunk"}:
                 shape = Shape(tiling, columns, rows, groups, tiles_outer, tiles_outer and resident, merged, scope, terms)
-                yield ConvPlan(shape, estimate(shape, output, config, waits))
+                plan = ConvPlan(shape, estimate(shape, output, config, waits))
+                yield plan
+                if tiles == 1 and groups > 1 and shape.resident_tile and not merged and len(shape.stages) > 1:
+                    yield replace(plan, shape=replace(shape, paired=True))

@@ -11,10 +11,10 @@ from rpa.compile.commands import Nest
 from rpa.compile.errors import CompileError
 from rpa.compile.flash import programming
 from rpa.compile.flash_plan import FlashLayer, plan_layers
+from rpa.compile.issue import schedule_network
 from rpa.compile.kernels import Choice, choices, on_macros
 from rpa.compile.layout import Layout, place
 from rpa.compile.refine import CANDIDATES, refine
-from rpa.compile.schedule import schedule
 from rpa.flash.placed import Placement
 from rpa.net.errors import grouped
 from rpa.net.integer import IntNet
@@ -32,6 +32,8 @@ class Mapped:
     """Stages of each node."""
     nest: Nest
     """Commands with tokens: what stands before the first layer, then one item per layer."""
+    issued: Nest
+    """The same commands in the order in which the core issues them."""
     programming: int = 0
     """Items of `nest` that program macros, behind the first and before the layers."""
 
@@ -56,7 +58,8 @@ def map_network(net: IntNet, config: ArrayConfig, *, effort: bool = True, broadc
     banks = Banks(config)
     before = [programming(on_flash.values(), layout, banks)] if on_flash else []
     layers = [choice.make(layout, banks) for choice in chosen]
-    return Mapped(net, layout, tuple(chosen), tuple(layers), schedule([*before, *layers], config), len(before))
+    nest, issued = schedule_network([*before, *layers], config)
+    return Mapped(net, layout, tuple(chosen), tuple(layers), nest, issued, len(before))
 
 
 def _candidates(net: IntNet, layout: Layout, most: int, on_flash: Mapping[str, FlashLayer], *, broadcast_only: bool) -> list[list[Choice]]:

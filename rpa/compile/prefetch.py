@@ -1,35 +1,100 @@
-"""Weights and parameters of a layer are loaded before the layer begins, as early as their buffers are free."""
+"""Weights and parameters of a layer are loaded before the layer begins, as early as what they overwrite is used no more."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
-from rpa.compile.banks import PARAM_RING
+import numpy as np
+
+from isa.table import DIMS, PARAM_WORDS
+from rpa.arch.config import ArrayConfig
 from rpa.compile.commands import Command, Stage
+from rpa.compile.timing import visits
 
-AHEAD = 4
+AHEAD = 8
 """Stages by which constants may come early: more would only fill the buffers sooner."""
-_PARAM_LAG = 4
-"""Drains may read parameters up to so many stages after a load could overwrite them (`rpa.compile.commands.Stage`)."""
+_LAG = {"w": 2, "p": 4}
+"""Stages from a use of a word on in which a load may overwrite it (`rpa.compile.commands.Stage`)."""
+_DEPTH = 1 << 16
+"""Words that addresses reach."""
 
 
-def prefetch(stages: Sequence[Stage]) -> list[list[Command]]:
+def prefetch(stages: Sequence[Stage], config: ArrayConfig) -> list[list[Command]]:
     """Constants that each stage loads, when they are moved ahead as far as the protocol of buffers allows.
 
-    A half of the W banks is used until the load of the other half has its stage; so its next load may come one stage later. A part
-    of the P banks is used until the stage of the load after its own.
+    A load comes `_LAG` stages after the last use of what it overwrites at the earliest, `AHEAD` stages before it is needed at the
+    earliest, and else as late as LD has most of its time to spare; loads stay in order.
     """
     result: list[list[Command]] = [[] for _ in stages]
-    weights: list[int] = []
-    params: list[int] = []
+    waiting = _constants(stages)
+    for index in range(len(stages) - 1, -1, -1):
+        spare = _spare(stages[index - 1], stages[index], config) if index else 0
+        while waiting and waiting[-1].last >= index:
+            if waiting[-1].first < index and 2 * spare < _load_time(waiting[-1].command, config):
+                break
+            constant = waiting.pop()
+            spare -= _load_time(constant.command, config)
+            result[index].insert(0, constant.command)
+    return result
+
+
+class _Constant(NamedTuple):
+    command: Command
+    first: int
+    """The first stage that may load it."""
+    last: int
+    """The stage that needs it."""
+
+
+def _constants(stages: Sequence[Stage]) -> list[_Constant]:
+    """All loads of constants, in order, with the stages that may do them."""
+    found = []
+    used = {bank: np.full(_DEPTH, -max(_LAG.values())) for bank in _LAG}
     earliest = 0
     for index, stage in enumerate(stages):
         for command in stage.constants:
-            if command.text == "ld p, mem":
-                loads, free = params, params[-PARAM_RING + 1] + _PARAM_LAG - 1 if len(params) >= PARAM_RING - 1 else 0
-            else:
-                loads, free = weights, weights[-1] + 1 if weights else 0
-            earliest = max(earliest, min(index, max(free, index - AHEAD)))      # loads stay in order
-            result[earliest].append(command)
-            loads.append(index)
-    return result
+            bank = command.text[3]
+            free = int(used[bank][written(command)].max()) + _LAG[bank]
+            if free > index:
+                raise AssertionError(f"stage {index}: `{command.text}` overwrites what runs or drains of stages before still need")
+            earliest = max(earliest, free, index - AHEAD)      # loads stay in order
+            found.append(_Constant(command, earliest, index))
+        for bank, words in read(stage):
+            used[bank][words] = index
+    return found
+
+
+def _spare(before: Stage, stage: Stage, config: ArrayConfig) -> int:
+    """Cycles in which LD has nothing to do while the runs of the stage before go on: they hide the loads of this one."""
+    runs = sum(visits(item, config) for item in before.runs if isinstance(item, Command))
+    return runs - sum(_load_time(command, config) for load in stage.loads for command in load.commands)
+
+
+def _load_time(command: Command, config: ArrayConfig) -> int:
+    return visits(command, config) + config.mem_latency + 1
+
+
+def written(command: Command) -> slice:
+    """Words that a load of constants writes in some bank."""
+    registers = command.registers
+    base = registers.get("ld.base", 0)
+    units = registers.get("ld.units", 1)
+    return slice(base, base + (units - 1) * registers.get("ld.dstep", 0) + registers.get("ld.unit", 1))
+
+
+def read(stage: Stage) -> Iterator[tuple[str, slice]]:
+    """("w", words of W banks) and ("p", words of P banks) that runs and the drains of a stage read."""
+    for item in stage.runs:
+        if isinstance(item, Command) and item.engine == "ex":
+            yield "w", _reach(item.registers, "ex.wbase", [(f"ex.n{loop}", f"ex.ws{loop}") for loop in range(DIMS)], 1)
+    for drain, _ in stage.results.parts if stage.results is not None else ():
+        yield "p", _reach(drain.registers, "dr.param", [("dr.accs", "dr.pacc"), ("dr.lanes", "dr.plane")], PARAM_WORDS)
+
+
+def _reach(registers: dict[str, int], base: str, loops: Sequence[tuple[str, str]], size: int) -> slice:
+    """Words from the least to the greatest address of nested loops (count, step)."""
+    ends = [(registers.get(count, 1) - 1) * registers.get(step, 0) for count, step in loops]
+    low = registers.get(base, 0) + sum(min(0, end) for end in ends)
+    high = registers.get(base, 0) + sum(max(0, end) for end in ends)
+    return slice(size * low, size * (high + 1))

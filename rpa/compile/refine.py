@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from rpa.arch.config import ArrayConfig
 from rpa.compile.commands import Command, Nest, leaves_of
+from rpa.compile.issue import MOST_COMMANDS as SMALL
+from rpa.compile.issue import PARTS
 from rpa.compile.kernels import Choice
 from rpa.compile.schedule import schedule
 from rpa.compile.timing import Timing
 
-CANDIDATES = 8
-"""Mappings of a layer that are tried."""
+CANDIDATES = 16
+"""Mappings of a layer that are tried in a small network, one whose commands are issued in the order of their starts."""
+_CANDIDATES_LARGE = 8
 MOST_COMMANDS = 150_000
 """Commands that are timed for it in all: what a few seconds allow. In large networks the ends of layers weigh little."""
 _PROJECTED = 3
 """How many times that a sweep may be expected to take, by what its first layers take, and still be begun."""
-_SWEEPS = 2
+_SWEEPS = 3
 _BEFORE, _BEHIND = 1, 2
-"""Neighbours that a mapping is timed with."""
+"""Neighbours that a mapping is timed with in a large network; in a small one, all layers."""
 
 Build = Callable[[Sequence[Choice]], list[Nest]]
 """Nests of these choices, for timing only."""
@@ -27,28 +31,36 @@ Build = Callable[[Sequence[Choice]], list[Nest]]
 def refine(candidates: Sequence[Sequence[Choice]], build: Build, config: ArrayConfig) -> list[Choice]:
     """The best found kernel and mapping of every layer; candidates come the most promising first."""
     chosen = [options[0] for options in candidates]
+    small = _time(build(chosen), config, small=False).commands <= SMALL
+    if not small:
+        candidates = [options[:_CANDIDATES_LARGE] for options in candidates]
     left = MOST_COMMANDS
     for _ in range(_SWEEPS):
         changed = False
         for index, options in enumerate(candidates):
-            first, end = max(0, index - _BEFORE), index + 1 + _BEHIND
-            best, size = _cycles(build(chosen[first:end]), config)
-            if left < size * len(options) or size * len(options) * len(candidates) > _PROJECTED * MOST_COMMANDS:
+            first, end = (0, len(chosen)) if small else (max(0, index - _BEFORE), index + 1 + _BEHIND)
+            best, size = _time(build(chosen[first:end]), config, small=small)
+            if left < size * len(options) or (not small and size * len(options) * len(candidates) > _PROJECTED * MOST_COMMANDS):
                 return chosen
             left -= size * len(options)
             for option in options:
                 if option is chosen[index]:
                     continue
                 trial = [*chosen[first:index], option, *chosen[index + 1:end]]
-                cycles, _ = _cycles(build(trial), config)
-                if cycles < best:
+                cycles, commands = _time(build(trial), config, small=small)
+                if cycles < best and not (small and commands > SMALL):
                     best, chosen[index], changed = cycles, option, True
         if not changed:
             break
     return chosen
 
 
-def _cycles(nests: list[Nest], config: ArrayConfig) -> tuple[int, int]:
-    """Cycles, and the number of commands."""
-    commands = [leaf for leaf in leaves_of(schedule(nests, config)) if isinstance(leaf, Command)]
-    return Timing(config).follow(commands).cycles, len(commands)
+class _Timed(NamedTuple):
+    cycles: int
+    commands: int
+
+
+def _time(nests: list[Nest], config: ArrayConfig, *, small: bool) -> _Timed:
+    """How long layers take. small: the core issues every command in time (`rpa.compile.issue`)."""
+    commands = [leaf for leaf in leaves_of(schedule(nests, config, PARTS if small else 1)) if isinstance(leaf, Command)]
+    return _Timed(Timing(config, instant=small).follow(commands).cycles, len(commands))

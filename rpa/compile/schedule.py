@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import TypeAlias
 
 import numpy as np
 
@@ -13,23 +12,25 @@ from rpa.arch.config import ArrayConfig
 from rpa.compile.ahead import Due, Need, Turn, turns
 from rpa.compile.commands import Command, Context, Item, Nest, Region, Stage, stages_of
 from rpa.compile.prefetch import prefetch
+from rpa.compile.split import Parts, split_up
 
-Parts: TypeAlias = Sequence[tuple[Command, tuple[Command, ...]]]
-"""Drains with their stores."""
 LAG = 4
 """Blocks before a node's first whose results a load must wait for one by one; earlier ones are waited for as one, the last of them."""
 
 
-def schedule(layers: Sequence[Nest], config: ArrayConfig) -> Nest:
+def schedule(layers: Sequence[Nest], config: ArrayConfig, split: int = 1) -> Nest:
     """Commands with tokens, in the order in which the core issues them, nested as the stages are.
+
+    split: parts in which a block that a load waits for is drained and stored.
 
     Tokens: an LD -> EX token a stage; EX -> LD two stages back; EX -> DR and back for the two banks of accumulators; DR -> ST and
     back for the halves of the O banks; ST -> LD from the last block that a later load depends on. NV has tokens as EX has them. Where
     stages change from one of them to the other, LD waits until everything before is in memory: then every buffer is free.
     """
     segments = _segments(layers)
-    constants = [commands for segment in segments for commands in prefetch(segment)]
-    walker = _Walker(constants, turns([stage for segment in segments for stage in segment], _needed_blocks(layers), constants, config))
+    constants = [commands for segment in segments for commands in prefetch(segment, config)]
+    loads = turns([stage for segment in segments for stage in segment], _needed_blocks(layers), constants, config)
+    walker = _Walker(constants, loads, split)
     items = [walker.convert(layer) for layer in layers]
     pairs = [pair for engine in dict.fromkeys(segment[0].engine for segment in segments) for pair in ((f"sync {engine}", "ld"), ("sync dr", engine))]
     empty = tuple(Command(text, {}, (), (to,)) for text, to in (*pairs, ("sync st", "dr")) for _ in range(2))
@@ -90,7 +91,8 @@ class _Writers:
 class _Walker:
     """Turns stages into commands with tokens, in order."""
 
-    def __init__(self, constants: Sequence[list[Command]], loads: Sequence[Turn]) -> None:
+    def __init__(self, constants: Sequence[list[Command]], loads: Sequence[Turn], split: int) -> None:
+        self._split = split
         self._constants = iter(constants)
         self._turns = iter(loads)
         self._signalling = set(_waited_for(loads))
@@ -112,19 +114,21 @@ class _Walker:
         yield from self._own_loads(turn, own, stage.engine)
         yield from self._runs(stage)
         if stage.results is not None:
-            yield from self._results(stage.results.parts, stage.engine)
+            waited_for = self._block in self._signalling
+            yield from self._results(split_up(stage.results.parts, self._split if waited_for else 1), stage.engine, waited_for)
             self._block += 1
         yield from self._loads(turn.early)
         yield from constants[len(own):]
 
-    def _results(self, parts: Parts, engine: str) -> Iterator[Command]:
+    @staticmethod
+    def _results(parts: Parts, engine: str, waited_for: bool) -> Iterator[Command]:
         last = len(parts) - 1
         for index, (drain, stored) in enumerate(parts):
             yield replace(drain, wait=(engine, "st") if index == 0 else (), signal=(engine, "st") if index == last else ("st",))
             stores = list(stored)
             stores[0] = replace(stores[0], wait=("dr",))
             if index == last:
-                stores[-1] = replace(stores[-1], signal=("ld", "dr") if self._block in self._signalling else ("dr",))
+                stores[-1] = replace(stores[-1], signal=("ld", "dr") if waited_for else ("dr",))
             yield from stores
 
     def _own_loads(self, turn: Turn, constants: list[Command], engine: str) -> Iterator[Command]:
@@ -151,7 +155,8 @@ class _Walker:
         wait: tuple[str, ...] = ("ld",)
         signal: tuple[str, ...] = ("ld",)
         if stage.accumulates:
-            wait = ("ld", "dr") if self._block_begins else ("ld",)
+            begins = self._block_begins if stage.begins is None else stage.begins
+            wait = ("ld", "dr") if begins else ("ld",)
             self._block_begins = stage.results is not None
             signal = ("ld", "dr") if self._block_begins else ("ld",)
         for item in stage.runs:

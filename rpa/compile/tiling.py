@@ -71,11 +71,18 @@ class Shape:
     weights: str
     """What one load of weights brings: `all` of the layer, those of a `group` of channels, or those of a `chunk`."""
     terms: tuple[TermPlan, ...]
+    paired: bool = False
+    """The first stages of a tile's first two groups of channels come first: they keep the array busy until all of the tile has arrived."""
 
     @cached_property
     def stages(self) -> tuple[tuple[TermPlan, int], ...]:
         """(term, index of the chunk) of a block's stages."""
         return tuple((term, index) for term in self.terms for index in range(len(term.chunks)))
+
+    @property
+    def loads_weights_once(self) -> bool:
+        """Whether no weight is loaded a second time for another tile."""
+        return self.weights == "all" or self.tiles == 1 or (self.weights == "group" and not (self.tiles_outer and self.groups > 1))
 
     @property
     def tiles(self) -> int:
@@ -154,6 +161,8 @@ def chunk_sizes(reduction: Reduction, config: ArrayConfig) -> list[int]:
     while size < total:
         sizes.append(size)
         size *= 2
+    if len(sizes) == 1 and total > 1:
+        sizes.append(-(-total // 2))
     return sizes
 
 

@@ -27,6 +27,8 @@ class Timing:
     """Where the commands up to now have got."""
 
     config: ArrayConfig
+    instant: bool = False
+    """Issuing takes no time and queues are never full."""
     core: int = 0
     free: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_ENGINES, 0))
     """Cycle in which each engine can start its next command."""
@@ -35,6 +37,8 @@ class Timing:
     registers: dict[str, dict[str, int]] = field(default_factory=lambda: {name: {} for name in _ENGINES})
     popped: dict[str, list[int]] = field(default_factory=lambda: {name: [] for name in _ENGINES})
     """Cycles in which the entries of each engine's queue left it."""
+    last_start: int = 0
+    """Start of the last command."""
     steps_end: int = 0
     """End of the last step of the array."""
 
@@ -63,6 +67,7 @@ class Timing:
             if waiting:
                 start = max(start, waiting.pop(0))
         self.popped[engine].append(start)
+        self.last_start = start
         count = visits(command, self.config)
         latency = self.config.mem_latency if engine == "ld" and command.text.endswith("mem") else 0
         self.free[engine] = start + count + (latency + 1 if engine == "ld" else _NEXT_START[engine])
@@ -92,6 +97,8 @@ class Timing:
 
     def _issue(self, engine: str) -> int:
         """The cycle in which the core pushes the next entry: there must be room in the queue."""
+        if self.instant:
+            return 0
         popped = self.popped[engine]
         depth = self.config.queue_depth
         room = popped[-depth] + 1 if len(popped) >= depth else 0
