@@ -122,7 +122,7 @@ def test_direction_of_text_at_other_widths(widths):
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize(("widths", "cosine"), [("16", 0.99999), ("8", 0.999), ("w4a8", 0.99), ("4", 0.9)])
+@pytest.mark.parametrize(("widths", "cosine"), [("16", 0.99999), ("8", 0.999), ("w4a8", 0.96), ("4", 0.9)])
 def test_photographs(widths, cosine):
     """All eight are harmless, in float and in integers; outputs before the softmax point the same way."""
     in_float, found = floats("open_nsfw"), integers("open_nsfw", widths)
