@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from isa.table import DIMS, PARAM_WORDS
+from isa.table import DIMS, NV_DIMS, PARAM_WORDS
 from rpa.arch.config import ArrayConfig
 from rpa.compile.commands import Command, Stage
 from rpa.compile.timing import visits
 
 AHEAD = 8
 """Stages by which constants may come early: more would only fill the buffers sooner."""
-_LAG = {"w": 2, "p": 4}
+_LAG = {"w": 2, "p": 4, "x": 2}
 """Stages from a use of a word on in which a load may overwrite it (`rpa.compile.commands.Stage`)."""
 _DEPTH = 1 << 16
 """Words that addresses reach."""
@@ -55,7 +55,7 @@ def _constants(stages: Sequence[Stage]) -> list[_Constant]:
     for index, stage in enumerate(stages):
         for command in stage.constants:
             bank = command.text[3]
-            free = int(used[bank][written(command)].max()) + _LAG[bank]
+            free = int(used[bank][written(command)].max()) + _LAG[bank] if bank in used else index
             if free > index:
                 raise AssertionError(f"stage {index}: `{command.text}` overwrites what runs or drains of stages before still need")
             earliest = max(earliest, free, index - AHEAD)      # loads stay in order
@@ -84,10 +84,16 @@ def written(command: Command) -> slice:
 
 
 def read(stage: Stage) -> Iterator[tuple[str, slice]]:
-    """("w", words of W banks) and ("p", words of P banks) that runs and the drains of a stage read."""
+    """("w", words of W banks), ("x", words of the X bank) and ("p", words of P banks) that runs and the drains of a stage read."""
     for item in stage.runs:
         if isinstance(item, Command) and item.engine == "ex":
             yield "w", _reach(item.registers, "ex.wbase", [(f"ex.n{loop}", f"ex.ws{loop}") for loop in range(DIMS)], 1)
+        elif isinstance(item, Command) and item.text == "nvprog":
+            rows = _reach(item.registers, "nv.xbase", [("nv.rows", "nv.xv0")], 1)
+            yield "x", slice(rows.start, rows.stop + item.registers["nv.k0"] - 1)
+        elif isinstance(item, Command) and item.engine == "nv":
+            loops = [(f"nv.{count}{loop}", f"nv.{step}{loop}") for count, step in (("n", "xv"), ("k", "xk")) for loop in range(NV_DIMS)]
+            yield "x", _reach(item.registers, "nv.xbase", loops, 1)
     for drain, _ in stage.results.parts if stage.results is not None else ():
         yield "p", _reach(drain.registers, "dr.param", [("dr.accs", "dr.pacc"), ("dr.lanes", "dr.plane")], PARAM_WORDS)
 
