@@ -40,8 +40,8 @@ def study(
     options = {key: value for key, value in given.items() if value is not None}
     wrong = [key for key in options if key not in STUDIES[name].options]
     if wrong:
-        raise typer.BadParameter(f"the study {name} has no such option; it has {', '.join(STUDIES[name].options)}",
-                                 param_hint=", ".join(f"--{key.replace('_', '-')}" for key in wrong))
+        has = [_option(key) for key in given if key in STUDIES[name].options]
+        raise typer.BadParameter(f"the study {name} has no such option; it has {', '.join(has)}", param_hint=", ".join(map(_option, wrong)))
     rows = STUDIES[name].run(**options)
     if plot is not None:
         from rpa.report.flash_study_plot import picture
@@ -50,9 +50,15 @@ def study(
     if as_json:
         print_json({"study": name, "claim": STUDIES[name].claim, "rows": rows, "verdict": STUDIES[name].verdict(rows)})
         return
-    print_rows(rows, as_csv=as_csv, title="" if as_csv else STUDIES[name].claim)
-    if not as_csv:
+    if as_csv:
+        print_rows(rows, as_csv=True)
+    else:
+        print_rows(STUDIES[name].shown(rows), title=STUDIES[name].claim)
         typer.echo("\n".join(STUDIES[name].verdict(rows)))
+
+
+def _option(key: str) -> str:
+    return f"--{key.replace('_', '-')}"
 
 
 def _bits(text: str | None, option: str) -> tuple[int, ...] | None:

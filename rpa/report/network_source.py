@@ -158,7 +158,7 @@ def _labelled(network: Network) -> _Images:
     found = _first_there(DATA[network.name])
     calibration, test = found.train.images[:CALIBRATION_IMAGES], found.test.images[:TEST_IMAGES]
     return _Images(calibration=network.to_input(calibration), test=network.to_input(test), labels=found.test.labels[:TEST_IMAGES].astype(np.int64),
-                   note=f"images: {found.name}, the first {len(calibration)} to train calibrate, the first {len(test)} to test")
+                   note=f"images: {found.name}, the first {len(calibration)} for training to calibrate, the first {len(test)} for testing to test")
 
 
 def _first_there(names: tuple[str, ...]) -> data.Dataset:

@@ -164,7 +164,7 @@ def test_only_the_subset_that_comes_with_the_package(monkeypatch, tmp_path):
     monkeypatch.setenv("RPA_DATA", str(tmp_path))
     found = open_network("lenet5")
     assert len(found.test) == 200
-    assert any("mnist-subset, the first 100 to train calibrate" in note for note in found.notes)
+    assert any("mnist-subset, the first 100 for training to calibrate" in note for note in found.notes)
 
 
 def test_a_data_set_that_is_not_here(monkeypatch, tmp_path):

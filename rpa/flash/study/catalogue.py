@@ -19,11 +19,17 @@ class Study:
     claim: str
     verdict: Callable[[list[Row]], list[str]]
     """What the rows say of it."""
+    details: tuple[str, ...] = ()
+    """Columns that a table on a screen has no room for."""
 
     def run(self, **options: object) -> list[Row]:
         """Rows of the study; for `options` see there. Raises FlashError, DataError."""
         found: list[Row] = import_module(self.module).run(**options)
         return found
+
+    def shown(self, rows: list[Row]) -> list[Row]:
+        """Rows without :attr:`details`."""
+        return [{key: value for key, value in row.items() if key not in self.details} for row in rows]
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -74,9 +80,12 @@ def _wires(rows: list[Row]) -> list[str]:
 STUDIES = {study.name: study for study in (
     Study("sweep", "rpa.flash.study.sweep", "W4A3 is the best compromise: 98.82 % on MNIST (Bao et al. 2022)", _sweep),
     Study("sparsity", "rpa.flash.study.sparsity",
-          "sparsity-aware conversion: ADC energy -79 / -53 %, efficiency x2.98 / x1.15 at W8A8 / W4A3 (Bao et al. 2022)", _sparsity),
+          "sparsity-aware conversion: ADC energy -79 / -53 %, efficiency x2.98 / x1.15 at W8A8 / W4A3 (Bao et al. 2022)", _sparsity,
+          ("ADC bits", "bits decided [%]", "all before [nJ]", "all after [nJ]", "ADC share before [%]", "drivers after [nJ]", "array after [nJ]",
+           "adc after [nJ]", "digital after [nJ]", "buffers after [nJ]")),
     Study("resnet", "rpa.flash.study.resnet",
           "4-bit asymmetric training: the NOR array is 2.25 % below float on CIFAR-10 (Chen and Huang 2021)", _resnet),
-    Study("lenet", "rpa.flash.study.lenet", "LeNet on chip: 99.6 % of the software's accuracy (Han et al. 2025)", _lenet),
+    Study("lenet", "rpa.flash.study.lenet", "LeNet on chip: 99.6 % of the software's accuracy (Han et al. 2025)", _lenet,
+          ("images", "chips", "float, all images [%]")),
     Study("wires", "rpa.flash.study.wires", "correction of weights leaves at least 3 times less than the mean-factor form (CoMN)", _wires),
 )}
