@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hdl.sim import SimulatorError, run
+from isa.table import COUNTERS
 from rpa.arch.config import ArrayConfig
 from rpa.arch.lockstep import RecordLayout, first_difference
 from rpa.arch.outcome import FaultState
@@ -24,6 +25,7 @@ SEEDS = {Profile(): range(60), Profile(sections=2, faults=1, wild=0.3): range(40
          Profile(sections=1, faults=1, causes=("TOKEN_OVERFLOW", "ILLEGAL_OPCODE", "ILLEGAL_CONFIG")): range(40)}
 """Programs that mostly end well, short ones with a fault, and more of the causes that have the most conditions."""
 NV_SEEDS, MAX_CYCLES = range(12), 20_000
+MAC_SLOTS = next(counter.index for counter in COUNTERS if counter.name == "mac_slots")
 CONFIG = ArrayConfig.preset("tiny")
 
 
@@ -59,7 +61,7 @@ def one_bit(shape: tuple[int, int], *, row: int, column: int) -> np.ndarray:
 
 
 WRONG = {
-    "a counter": lambda o: replace(o, counters=o.counters + np.eye(len(o.counters), dtype=np.uint64)[30]),
+    "a counter": lambda o: replace(o, counters=o.counters + np.eye(len(o.counters), dtype=np.uint64)[MAC_SLOTS]),
     "a register": lambda o: replace(o, registers=(*o.registers[:7], o.registers[7] ^ 1 << 31, *o.registers[8:])),
     "memory": lambda o: replace(o, memory=o.memory ^ np.eye(1, len(o.memory), 99, dtype=np.uint8)[0]),
     "the fault": lambda o: replace(o, fault=FaultState(8, 3, 7)),
