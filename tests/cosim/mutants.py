@@ -16,7 +16,8 @@ _ASSIGN = re.compile(r"^  assign (?P<target>.+?) = (?P<left>[^?{]+?) (?P<operato
 PACKAGE = "package mutation; int chosen; endpackage\n"
 CHOICE = '  initial if (!$value$plusargs("mutant=%d", mutation::chosen)) mutation::chosen = 0;\nendmodule'
 SEED = 20261121
-BLOCKS = ("control", "dr", "ex", "ld", "st", "tokens", "faults", "queue_", "storage", "nv", "twin", "rpa_pe", "rpa_a_bank", "rpa_converter", "counters")
+BLOCKS = ("control", "dr", "ex", "ld", "st", "tokens", "faults", "queue_", "storage", "nv", "twin", "rpa_pe", "rpa_a_bank",
+          "rpa_converter", "counters")
 """Parts of module names; every one gets its share of the mutants."""
 FEW, FEW_IN = 3, ("counters",)
 """Mutants where most lines select bits of counters that no program of some thousand cycles sets."""
