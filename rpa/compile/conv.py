@@ -17,6 +17,8 @@ from rpa.compile.tiling import TermPlan, first_new, segment_origins, store_shape
 from rpa.net.integer import Mac
 
 MULTIPLY = Context(0, ("all: mac a, w",))
+_FEW_LOADS = 64
+"""Loads of weights that may lie behind each other. More are a loop, and its turns are alike where loads alternate the halves of the banks."""
 _KX, _PIXEL, _SLICE, _KY, _WORD = range(5)
 
 
@@ -94,7 +96,8 @@ class Convolution:
     def _load_weights(self, key: object, pieces: list[tuple[int, int]]) -> Command:
         """Load these (group, stage)s' weights into the next half of the W banks."""
         words = [self._words(group, index) for group, index in pieces]
-        base = offset = self.banks.append_w(sum(piece.shape[1] for piece in words)) if self.plan.loads_weights_once else self.banks.next_w()
+        packed = self.plan.loads_weights_once and self.plan.weight_loads <= _FEW_LOADS
+        base = offset = self.banks.append_w(sum(piece.shape[1] for piece in words)) if packed else self.banks.next_w()
         for (group, index), piece in zip(pieces, words, strict=True):
             self._weight_base[(group, index)] = offset
             offset += piece.shape[1]

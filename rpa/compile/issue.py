@@ -16,8 +16,6 @@ from rpa.compile.timing import Timing
 
 MOST_COMMANDS = 800
 """Commands of a network that is issued this way: few of its loops stay loops."""
-PARTS = 2
-"""Parts in which a block that a load waits for is drained and stored, in such a network."""
 
 _Leaf: TypeAlias = "Command | Context"
 
@@ -31,8 +29,8 @@ def schedule_network(layers: Sequence[Nest], config: ArrayConfig) -> tuple[Nest,
     count = sum(1 for _ in leaves_of(plain))
     if count > MOST_COMMANDS:
         return plain, plain
-    split = schedule(layers, config, PARTS)
-    options = [(plain, plain), (plain, by_start(plain, config)), (split, by_start(split, config))]
+    fine = schedule(layers, config, fine=True)
+    options = [(plain, plain), (plain, by_start(plain, config)), (fine, by_start(fine, config))]
     return min(options, key=lambda option: Timing(config).follow(leaves_of(option[1])).cycles)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -16,27 +17,57 @@ AHEAD = 8
 """Stages by which constants may come early: more would only fill the buffers sooner."""
 _LAG = {"w": 2, "p": 4, "x": 2}
 """Stages from a use of a word on in which a load may overwrite it (`rpa.compile.commands.Stage`)."""
+_LEAST = 64
+"""Cycles of a part of a load: a shorter one is not worth another wait for the memory."""
 _DEPTH = 1 << 16
 """Words that addresses reach."""
 
 
-def prefetch(stages: Sequence[Stage], config: ArrayConfig) -> list[list[Command]]:
+class Constants(NamedTuple):
+    """Loads of weights and parameters in a stage's turn, in order."""
+
+    own: list[Command]
+    """What the stage needs."""
+    early: list[Command]
+    """What later ones need."""
+
+
+def prefetch(stages: Sequence[Stage], config: ArrayConfig, *, cut: bool = False) -> list[Constants]:
     """Constants that each stage loads, when they are moved ahead as far as the protocol of buffers allows.
 
     A load comes `_LAG` stages after the last use of what it overwrites at the earliest, `AHEAD` stages before it is needed at the
     earliest, and else as late as LD has most of its time to spare; loads stay in order.
+
+    cut: a load that a stage has not most of the time for may be cut: its end comes there, the rest before.
     """
-    result: list[list[Command]] = [[] for _ in stages]
+    result = [Constants([], []) for _ in stages]
     waiting = _constants(stages)
     for index in range(len(stages) - 1, -1, -1):
         spare = _spare(stages[index - 1], stages[index], config) if index else 0
         while waiting and waiting[-1].last >= index:
-            if waiting[-1].first < index and 2 * spare < _load_time(waiting[-1].command, config):
-                break
             constant = waiting.pop()
+            if constant.first < index and 2 * spare < _load_time(constant.command, config):
+                rest, end = _cut(constant.command, spare if cut else 0, config)
+                waiting.append(constant._replace(command=rest))
+                if end is None:
+                    break
+                constant = constant._replace(command=end)
             spare -= _load_time(constant.command, config)
-            result[index].insert(0, constant.command)
+            (result[index].own if constant.last == index else result[index].early).insert(0, constant.command)
     return result
+
+
+def _cut(command: Command, spare: int, config: ArrayConfig) -> tuple[Command, Command | None]:
+    """(the rest, the end that fits `spare` cycles) of a load; no end where it would be short."""
+    values = command.registers
+    rows, units = values.get("ld.rows", 1), values.get("ld.units", 1)
+    fits = (spare - config.mem_latency - 1) // rows
+    if not command.text.endswith("mem") or fits * rows < _LEAST or fits >= units:
+        return command, None
+    begin = units - fits
+    end = {**values, "ld.units": fits, "ld.addr": values["ld.addr"] + begin * values["ld.sstep"],
+           "ld.base": values.get("ld.base", 0) + begin * values["ld.dstep"]}
+    return replace(command, registers={**values, "ld.units": begin}), replace(command, registers=end)
 
 
 class _Constant(NamedTuple):

@@ -8,7 +8,6 @@ from typing import NamedTuple
 from rpa.arch.config import ArrayConfig
 from rpa.compile.commands import Command, Nest, leaves_of
 from rpa.compile.issue import MOST_COMMANDS as SMALL
-from rpa.compile.issue import PARTS
 from rpa.compile.kernels import Choice
 from rpa.compile.schedule import schedule
 from rpa.compile.timing import Timing
@@ -62,5 +61,5 @@ class _Timed(NamedTuple):
 
 def _time(nests: list[Nest], config: ArrayConfig, *, small: bool) -> _Timed:
     """How long layers take. small: the core issues every command in time (`rpa.compile.issue`)."""
-    commands = [leaf for leaf in leaves_of(schedule(nests, config, PARTS if small else 1)) if isinstance(leaf, Command)]
+    commands = [leaf for leaf in leaves_of(schedule(nests, config, fine=small)) if isinstance(leaf, Command)]
     return _Timed(Timing(config, instant=small).follow(commands).cycles, len(commands))

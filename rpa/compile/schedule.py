@@ -11,26 +11,30 @@ import numpy as np
 from rpa.arch.config import ArrayConfig
 from rpa.compile.ahead import Due, Need, Turn, turns
 from rpa.compile.commands import Command, Context, Item, Nest, Region, Stage, stages_of
-from rpa.compile.prefetch import prefetch
+from rpa.compile.prefetch import Constants, prefetch
 from rpa.compile.split import Parts, split_up
 
+PARTS = 2
+"""Parts of a block that a load waits for."""
 LAG = 4
 """Blocks before a node's first whose results a load must wait for one by one; earlier ones are waited for as one, the last of them."""
 
 
-def schedule(layers: Sequence[Nest], config: ArrayConfig, split: int = 1) -> Nest:
+def schedule(layers: Sequence[Nest], config: ArrayConfig, *, fine: bool = False) -> Nest:
     """Commands with tokens, in the order in which the core issues them, nested as the stages are.
 
-    split: parts in which a block that a load waits for is drained and stored.
+    fine: a block that a load waits for is drained and stored in `PARTS` parts, and constants that no stage hides are cut
+    (`rpa.compile.prefetch`). That saves cycles and costs loops: stages are no longer alike.
 
     Tokens: an LD -> EX token a stage; EX -> LD two stages back; EX -> DR and back for the two banks of accumulators; DR -> ST and
     back for the halves of the O banks; ST -> LD from the last block that a later load depends on. NV has tokens as EX has them. Where
     stages change from one of them to the other, LD waits until everything before is in memory: then every buffer is free.
     """
     segments = _segments(layers)
-    constants = [commands for segment in segments for commands in prefetch(segment, config)]
-    loads = turns([stage for segment in segments for stage in segment], _needed_blocks(layers), constants, config)
-    walker = _Walker(constants, loads, split)
+    constants = [commands for segment in segments for commands in prefetch(segment, config, cut=fine)]
+    besides = [[*turn.own, *turn.early] for turn in constants]
+    loads = turns([stage for segment in segments for stage in segment], _needed_blocks(layers), besides, config)
+    walker = _Walker(constants, loads, PARTS if fine else 1)
     items = [walker.convert(layer) for layer in layers]
     pairs = [pair for engine in dict.fromkeys(segment[0].engine for segment in segments) for pair in ((f"sync {engine}", "ld"), ("sync dr", engine))]
     empty = tuple(Command(text, {}, (), (to,)) for text, to in (*pairs, ("sync st", "dr")) for _ in range(2))
@@ -91,7 +95,7 @@ class _Writers:
 class _Walker:
     """Turns stages into commands with tokens, in order."""
 
-    def __init__(self, constants: Sequence[list[Command]], loads: Sequence[Turn], split: int) -> None:
+    def __init__(self, constants: Sequence[Constants], loads: Sequence[Turn], split: int) -> None:
         self._split = split
         self._constants = iter(constants)
         self._turns = iter(loads)
@@ -110,15 +114,14 @@ class _Walker:
     def _stage(self, stage: Stage) -> Iterator[Command | Context]:
         """What later stages need comes last: so it holds up nothing of this one."""
         turn, constants = next(self._turns), next(self._constants)
-        own = [command for command in constants if any(command is needed for needed in stage.constants)]
-        yield from self._own_loads(turn, own, stage.engine)
+        yield from self._own_loads(turn, constants.own, stage.engine)
         yield from self._runs(stage)
         if stage.results is not None:
             waited_for = self._block in self._signalling
             yield from self._results(split_up(stage.results.parts, self._split if waited_for else 1), stage.engine, waited_for)
             self._block += 1
         yield from self._loads(turn.early)
-        yield from constants[len(own):]
+        yield from constants.early
 
     @staticmethod
     def _results(parts: Parts, engine: str, waited_for: bool) -> Iterator[Command]:

@@ -85,6 +85,11 @@ class Shape:
         return self.weights == "all" or self.tiles == 1 or (self.weights == "group" and not (self.tiles_outer and self.groups > 1))
 
     @property
+    def weight_loads(self) -> int:
+        """How often weights are loaded, where none is loaded a second time."""
+        return {"all": 1, "group": self.groups, "chunk": self.groups * len(self.stages)}[self.weights]
+
+    @property
     def tiles(self) -> int:
         return len(self.columns) * len(self.rows)
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import product
+
 import numpy as np
 import pytest
 
 from rpa.arch.config import ArrayConfig
 from rpa.compile.commands import Command, Stage, leaves_of
 from rpa.compile.compiled import compile_net
+from rpa.compile.loads import weights_command
 from rpa.compile.prefetch import prefetch
 from rpa.compile.split import split_up
+from rpa.compile.timing import visits
 from rpa.net import reference
 from tests.compile.integer_nets import Builder
 
@@ -66,7 +71,7 @@ def stage(base: int, *constants: Command) -> Stage:
 
 def test_a_load_follows_two_stages_behind_the_last_run_that_reads_what_it_overwrites():
     stages = [stage(0, weights(0)), stage(0), stage(16, weights(16)), stage(16), stage(0, weights(0))]
-    turns = [[command.registers["ld.base"] for command in turn] for turn in prefetch(stages, CONFIG)]
+    turns = [[command.registers["ld.base"] for command in (*turn.own, *turn.early)] for turn in prefetch(stages, CONFIG)]
     assert [number for number, turn in enumerate(turns) for _ in turn] == [0, 2, 4]
     assert min(number for number, turn in enumerate(turns) if turn and number > 2) >= 1 + 2
 
@@ -74,7 +79,27 @@ def test_a_load_follows_two_stages_behind_the_last_run_that_reads_what_it_overwr
 def test_a_load_that_its_stage_cannot_hide_comes_where_there_is_time():
     busy = Stage((), (), (Command("run 0", {"ex.n0": 4, "ex.wbase": 0}),))
     turns = prefetch([stage(0, weights(0)), stage(0), busy, stage(32, weights(32))], CONFIG)
-    assert [len(turn) for turn in turns] == [1, 0, 1, 0]
+    assert [(len(turn.own), len(turn.early)) for turn in turns] == [(1, 0), (0, 0), (0, 1), (0, 0)]
+
+
+def words_of(command: Command) -> Iterator[tuple[int, int, int]]:
+    """(row, byte address, bank address) of every word that a load moves."""
+    values = command.registers
+    for row, unit, word in product(range(values["ld.rows"]), range(values["ld.units"]), range(values["ld.unit"])):
+        yield (row, values["ld.addr"] + row * values["ld.sstride"] + unit * values["ld.sstep"] + 2 * word,
+               values["ld.base"] + unit * values["ld.dstep"] + word)
+
+
+def test_a_load_that_no_stage_hides_is_cut_without_losing_a_word():
+    """640 visits beside runs of 200 steps, each of which hides eleven visits of sixteen banks; most of the rest is hidden by a third."""
+    runs = [Command("run 0", {"ex.n0": 200, "ex.wbase": 0})] * 5
+    load = weights_command(CONFIG, 4096, 40, 512)
+    needs = Stage((load,), (), (Command("run 0", {"ex.n0": 200, "ex.wbase": 512}),))
+    turns = prefetch([*(Stage((), (), (run,)) for run in runs), needs], CONFIG, cut=True)
+    assert [(len(turn.own), len(turn.early)) for turn in turns] == [(0, 0), (0, 0), (0, 0), (0, 1), (0, 1), (1, 0)]
+    parts = [command for turn in turns for command in (*turn.own, *turn.early)]
+    assert [visits(part, CONFIG) for part in parts] == [640 - 2 * 176, 176, 176]
+    assert sorted(word for part in parts for word in words_of(part)) == sorted(words_of(load))
 
 
 def test_weights_that_would_overwrite_what_is_in_use_are_refused():

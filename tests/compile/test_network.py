@@ -9,6 +9,7 @@ import pytest
 
 from isa.table import COUNTERS
 from rpa.arch.config import ArrayConfig
+from rpa.compile.commands import leaves_of
 from rpa.compile.compiled import CompiledNet, compile_net
 from rpa.compile.errors import CompileError
 from rpa.net import reference
@@ -97,6 +98,14 @@ def test_accounts_equal_the_counters():
     counted = {counter.name for counter in COUNTERS if counter.unit in ("words", "MAC", "elements")} - {"rq_saturations"}
     assert {name: report.total(name) for name in counted} == {name: counters[name] for name in counted}
     assert sum(layer.cycles for layer in report.layers) == counters["cycles"]
+
+
+def test_a_layer_of_many_chunks_stays_a_loop():
+    """128 loads of weights: written out, each stage would take about thirty instructions."""
+    compiled = compile_net(convolution((7, 7, 256), 256, 3, 16, 16, pad=1)[0], effort=False)
+    commands = sum(1 for _ in leaves_of(compiled.mapped.issued))
+    assert compiled.mapped.choices[0].plan.shape.weight_loads == 128
+    assert len(compiled.program.code) < commands
 
 
 def test_trying_neighbours_together_saves_cycles():
