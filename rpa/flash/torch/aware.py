@@ -31,6 +31,8 @@ class Aware:
     days: float = 5.0
     stuck: float = 0.0
     """Part of cells that are stuck off, and as many on: what repair leaves of defects."""
+    cell_bits: int | None = None
+    """Of the macro's cells, where they are to hold fewer bits than the device's can: steps are larger then, and errors smaller beside them."""
     encoding: Encoding = Encoding.DIFFERENTIAL
     schedule: Progressive = field(default_factory=Progressive)
     seed: int = 0
@@ -45,12 +47,12 @@ class Aware:
         """The macro with the errors that training sees."""
         macro = MacroSpec.preset(self.macro)
         errors = replace(macro.errors, drift_days=self.days, stuck_off=self.stuck or IDEAL, stuck_on=self.stuck or IDEAL)
-        return replace(macro, errors=errors)
+        return replace(macro, errors=errors, cell_bits=self.cell_bits or macro.cell_bits)
 
 
 AWARE = {one.name: one for one in (
     Aware(recipe="lenet5_w4a3", epochs=3, peak_rate=0.005, stuck=0.002),
-    Aware(recipe="resnet8_w4a4_asymmetric", epochs=3, peak_rate=0.003, stuck=0.0005),
+    Aware(recipe="resnet8_w4a4_asymmetric", epochs=12, peak_rate=0.004, stuck=0.0005, cell_bits=3, schedule=Progressive(end=0.5)),
 )}
 
 
@@ -64,7 +66,10 @@ def train_aware(aware: Aware, data: Dataset, out: Path, *, start: Path | None = 
     def prepare(made: QatNetwork) -> None:
         restore(made, source)
         for number, name in enumerate(made.net.weights):
-            made.layer(name).errors = Perturb(aware.spec, weight_bits=recipe.widths.weights, encoding=aware.encoding, seed=1000 * aware.seed + number)
+            layer = made.layer(name)
+            if aware.encoding == Encoding.DIFFERENTIAL:
+                layer.low = -layer.high  # a pair of cells has no -2^(bits-1) without another pair for it
+            layer.errors = Perturb(aware.spec, weight_bits=recipe.widths.weights, encoding=aware.encoding, seed=1000 * aware.seed + number)
         network.append(made)
 
     notes: dict[str, object] = {"start": source.name, "errors": {**asdict(aware), "encoding": aware.encoding.name.lower()}}

@@ -34,7 +34,7 @@ def cell_statistics(spec: MacroSpec) -> CellStatistics:
     asked = spec.min_amp + np.arange(spec.top + 1) * spec.step_amp
     days = 0.0 if isinstance(errors.drift_days, str) else errors.drift_days
     kelvin = ROOM_KELVIN if isinstance(errors.temperature_kelvin, str) else errors.temperature_kelvin
-    aged: Floats = asked if not days else device.drifted(asked, np.full_like(asked, days), kelvin)
+    aged = asked if not days else np.asarray(device.drifted(asked, np.full_like(asked, days), kelvin), np.float64)
     held = np.asarray(aged if isinstance(errors.temperature_kelvin, str) else device.at_temperature(aged, kelvin), np.float64)
     spread = np.zeros_like(asked)
     if not isinstance(errors.programming, str):
