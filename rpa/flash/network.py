@@ -99,25 +99,33 @@ class FlashNet:
         """Features in `wanted` (else the outputs) of images (N, H, W, C), as `rpa.net.reference.run_many`."""
         return reference.run_many(self.net, inputs, wanted=wanted, evaluator=self._evaluate)
 
-    def _evaluate(self, net: IntNet, node: Node, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        layer = self.layers.get(node.name)
-        if layer is None or not isinstance(node, Mac):
-            return reference.evaluate(net, node, inputs)
-        output = net.features[node.output]
+    def set_requantization(self, name: str, bias: npt.NDArray[np.int64], multiplier: npt.NDArray[np.int64]) -> None:
+        """Another bias and multiplier (M,) for a layer, both digital: `net` is then a network that differs in them, and can be compiled."""
+        self.net = replace(self.net, nodes=tuple(
+            replace(node, bias=bias, multiplier=multiplier) if isinstance(node, Mac) and node.name == name else node for node in self.net.nodes))
+
+    def accumulate(self, node: Mac, inputs: Mapping[str, np.ndarray]) -> npt.NDArray[np.int64]:
+        """Sums (N, P, Q, M) of a placed node before its bias, for inputs (N, H, W, C) by name: terms on macros, and those that stay digital."""
+        layer, shape = self.layers[node.name], self.net.features[node.output].shape
         images = len(inputs[node.terms[0].input])
-        total = np.zeros((images, *output.shape), np.int64)
+        total = np.zeros((images, *shape), np.int64)
         placed = {term.index: term for term in layer.terms}
         for index, term in enumerate(node.terms):
             x = inputs[term.input]
             if index in placed:
                 total += self._product(layer, placed[index], x)
-                layer.counts.products += images * _products(term, output.shape)
+                layer.counts.products += images * _products(term, shape)
             else:
-                total += convolve(x, term, net.features[term.input].zero_point)
-                layer.counts.digital_products += images * _products(term, output.shape)
+                total += convolve(x, term, self.net.features[term.input].zero_point)
+                layer.counts.digital_products += images * _products(term, shape)
         layer.counts.images += images
         layer.counts.outputs += total.size
-        return reference.requantized(node, total, output, bias=node.bias, pre=node.pre)
+        return total
+
+    def _evaluate(self, net: IntNet, node: Node, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        if not isinstance(node, Mac) or node.name not in self.layers:
+            return reference.evaluate(net, node, inputs)
+        return reference.requantized(node, self.accumulate(node, inputs), net.features[node.output], bias=node.bias, pre=node.pre)
 
     def _product(self, layer: PlacedLayer, term: PlacedTerm, x: np.ndarray) -> np.ndarray:
         """A term's sums (N, P, Q, M) for x (N, H, W, C), through macros."""

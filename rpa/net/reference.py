@@ -37,10 +37,11 @@ def run(net: IntNet, inputs: Mapping[str, np.ndarray], *, states: States | None 
 
 
 def run_many(net: IntNet, inputs: Mapping[str, np.ndarray], *, wanted: Collection[str] | None = None,
-             evaluator: Evaluator | None = None, states: States | None = None) -> dict[str, np.ndarray]:
+             evaluator: Evaluator | None = None, states: States | None = None, at_once: bool = False) -> dict[str, np.ndarray]:
     """`run` for many images: inputs (N, H, W, C); returns the features in `wanted` (the outputs unless told) as int64 (N, H, W, C).
 
     evaluator: what computes a node instead of :func:`evaluate`; images come in order, some at a time, each part through all nodes.
+    at_once: all images through a node before the next one, whatever memory that takes, for evaluators that must see all of them.
     states: where rounding is stochastic; every image sees the same ones, as each begins a run of its own.
     """
     names = tuple(net.outputs if wanted is None else wanted)
@@ -49,7 +50,7 @@ def run_many(net: IntNet, inputs: Mapping[str, np.ndarray], *, wanted: Collectio
         raise NetError(f"`{unknown[0]}` is not a feature of `{net.name}`")
     batch = _checked(net, {name: np.asarray(values) for name, values in inputs.items()})
     count = len(next(iter(batch.values())))
-    step = max(1, CHUNK_BYTES // (8 * max(int(np.prod(feature.shape)) for feature in net.features.values())))
+    step = count if at_once else max(1, CHUNK_BYTES // (8 * max(int(np.prod(feature.shape)) for feature in net.features.values())))
     results = {name: np.empty((count, *net.features[name].shape), np.int64) for name in names}
     for start in range(0, count, step):
         part = _run_batch(net, {name: values[start:start + step] for name, values in batch.items()}, names,

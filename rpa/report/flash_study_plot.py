@@ -88,13 +88,13 @@ def _bars(figure, rows: Sequence[Row], label: Callable[[Row], str], lines: Seque
 
 
 def _lenet(figure, rows: Sequence[Row]) -> None:
-    software = rows[0]["float, all images [%]"]
+    software = rows[0]["float, same images [%]"]
     _bars(figure, rows, lambda row: row["mitigation"],
           ((software, "grey", "float"), (software * rows[0]["published [%]"] / 100, PUBLISHED, "99.6 % of it, published")))
 
 
 def _resnet(figure, rows: Sequence[Row]) -> None:
-    software = rows[0]["float, all images [%]"]
+    software = rows[0]["float, same images [%]"]
     bound = next(row["published [%]"] for row in rows if row["published [%]"] is not None)
     _bars(figure, rows, lambda row: f"{row['network']}\n{row['computed by']}",
           ((software, "grey", "float"), (software - bound, PUBLISHED, f"{bound:g} % below, published")))

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from rpa.arch.config import ArrayConfig
@@ -11,6 +12,7 @@ from rpa.compile.compiled import compile_net
 from rpa.compile.errors import CompileError
 from rpa.flash.chip import Chip
 from rpa.flash.mapping import Encoding
+from rpa.flash.mitigate.match import match_outputs
 from rpa.flash.network import FlashNet
 from rpa.flash.placed import Placement
 from rpa.flash.spec import MacroSpec, for_config
@@ -82,6 +84,25 @@ def test_a_chip_with_errors_gives_the_integers_of_the_network_model(backend):
     run = compile_net(net, config, place=place).run({"x": image}, backend, Chip(spec, macros=config.nv_macros, seed=7))
     assert all((run.features[name] == expected[name]).all() for name in "ab")
     assert (run.features["b"] != reference(net, {"x": image})["b"]).any()
+
+
+def test_what_was_matched_to_a_chip_runs_on_the_machine_with_it():
+    """Biases and multipliers that make up for a chip's errors are data of a program: the network is compiled with them."""
+    maker = Builder((5, 6, 4), 8, seed=6)
+    maker.mac("a", [maker.term("x", 12, 3, 8, pad=1)], bits=4)
+    maker.mac("b", [maker.term("a", 8, 3, 4, pad=1)], bits=8, signed=True)
+    net, images = maker.net("b"), {"x": np.stack([maker.image() for _ in range(5)])}
+    config = replace(SMALL, nv_adc_bits=12, nv_rows=64, nv_cols=64)
+    spec = for_config(config, MacroSpec.preset("sonos40"))
+    spec = replace(spec, errors=replace(spec.errors.without("read_noise"), stuck_off=0.01, stuck_on=0.01))
+    place = {name: Placement(log2_lsb=0, terms=(0,)) for name in ("to_a", "to_b")}
+    model = FlashNet(net, place, spec, line=config.cols, macros=config.nv_macros, seed=7)
+    plain = model.run({"x": images["x"][0]})
+    match_outputs(model, images)
+    expected = model.run({"x": images["x"][0]})
+    run = compile_net(model.net, config, place=place).run({"x": images["x"][0]}, "fast", Chip(spec, macros=config.nv_macros, seed=7))
+    assert all((run.features[name] == expected[name]).all() for name in "ab")
+    assert (plain["b"] != expected["b"]).any()
 
 
 def test_refusals_name_every_node():

@@ -130,7 +130,8 @@ def test_recalibration_after_drift():
     before = squared_error(chip, codes, unseen)
     done = recalibrate(chip, 0, half_active(128, 64))
     assert squared_error(chip, codes, unseen) < 0.15 * before
-    assert (done.after <= done.before).all() and done.operations == 64
+    assert done.operations % 64 == 0
+    assert np.sqrt(np.square(done.after).mean()) < 0.5 * np.sqrt(np.square(done.before).mean())
 
 
 def test_a_common_gain_is_found_exactly():

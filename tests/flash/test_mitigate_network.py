@@ -106,7 +106,7 @@ def test_recalibration_after_correction_and_heat():
     mitigate.correct(flash)
     before = error(flash, images)
     done = mitigate.recalibrate_all(flash)[0]
-    assert done.operations == 2 * 64
+    assert done.operations >= 2 * 64
     gains = done.gains[done.gains != 1]
     np.testing.assert_allclose(gains, 1 / (1 - 0.025), rtol=0.01)
     assert error(flash, images) < 0.1 * before

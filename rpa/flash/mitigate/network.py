@@ -18,7 +18,7 @@ from rpa.flash.errors import FlashError
 from rpa.flash.mitigate import recalibrate, write_verify
 from rpa.flash.mitigate.correct import Correction, exact
 from rpa.flash.mitigate.remap import Remapped, remap_network
-from rpa.flash.network import FlashNet
+from rpa.flash.network import FlashNet, Observer
 from rpa.flash.placed import PlacedLayer, PlacedTerm, PlacedTile
 from rpa.flash.spec import Wires
 
@@ -44,13 +44,18 @@ def measure_activity(net: FlashNet, images: Mapping[str, np.ndarray]) -> Activit
             sums[id(tile)] = sums[id(tile)] + driven if id(tile) in sums else driven
             counts[id(tile)] += weight * len(x) * net.spec.dac.top
 
-    before, net.observer = net.observer, observe
+    _observed(net, images, observe)
+    return {key: total / counts[key] for key, total in sums.items()}
+
+
+def _observed(net: FlashNet, images: Mapping[str, np.ndarray], observer: Observer) -> None:
+    """Run images with an observer, without a trace in the network's counts."""
+    before, net.observer = net.observer, observer
     try:
         net.run_many(images)
     finally:
         net.observer = before
         net.reset()
-    return {key: total / counts[key] for key, total in sums.items()}
 
 
 def correct(net: FlashNet, activities: Activities | None = None) -> dict[int, float]:
@@ -83,19 +88,47 @@ def rewrite(net: FlashNet, *, tolerance: float, attempts: int = 10, reads: int =
             for macro, tiles in _by_macro(net).items()}
 
 
-def recalibrate_all(net: FlashNet, *, vectors: int = 64, seed: int = 0) -> dict[int, recalibrate.Recalibrated]:
-    """`recalibrate.recalibrate` of all macros: each tile is driven by `vectors` random inputs; bit lines that tiles share get one gain for all."""
+def recalibrate_all(net: FlashNet, images: Mapping[str, np.ndarray] | None = None, *, vectors: int = 64,
+                    seed: int = 0) -> dict[int, recalibrate.Recalibrated]:
+    """`recalibrate.recalibrate` of all macros: each tile is driven by `vectors` inputs; bit lines that tiles share get one gain for all.
+
+    images: inputs are drawn from the digits that these images (N, H, W, C) drive; None: they are random. A gain is right for inputs like those it was
+    measured with.
+
+    What is expected of a stuck cell is what it is stuck at: no gain can make up for it, and codes around it may have been chosen with it in mind.
+    """
     check.integer("recalibrate", "vectors", vectors, 1, 1 << 16)
     chip, rng, found = _chip(net), np.random.default_rng(seed), {}
+    seen = {} if images is None else _drawn_digits(net, images, vectors, rng)
     for macro, tiles in _by_macro(net).items():
         digits = np.zeros((len(tiles), vectors, net.spec.rows), np.uint8)
         expected = np.zeros((len(tiles), vectors, net.spec.cols))
         for index, tile in enumerate(tiles):
-            digits[index, :, tile.rows] = rng.integers(0, net.spec.dac.top + 1, (vectors, tile.tile.rows), np.uint8)
+            drawn = seen.get(id(tile))
+            digits[index, :, tile.rows] = rng.integers(0, net.spec.dac.top + 1, (vectors, tile.tile.rows), np.uint8) if drawn is None else drawn
             for other in tiles:
-                expected[index][:, other.columns] += digits[index][:, other.rows].astype(np.float64) @ other.tile.cells
+                expected[index][:, other.columns] += digits[index][:, other.rows].astype(np.float64) @ _said(chip, other)
         found[macro] = recalibrate.recalibrate(chip, macro, digits.reshape(-1, net.spec.rows), expected=expected.reshape(-1, net.spec.cols))
     return found
+
+
+def _drawn_digits(net: FlashNet, images: Mapping[str, np.ndarray], vectors: int, rng: np.random.Generator) -> dict[int, npt.NDArray[np.uint8]]:
+    """By id of a tile: (vectors, rows of the tile) digits of operations of these images, drawn at random."""
+    found: dict[int, npt.NDArray[np.uint8]] = {}
+
+    def observe(layer: PlacedLayer, term: PlacedTerm, tile: PlacedTile, x: npt.NDArray[np.integer]) -> None:
+        steps = term.passes.shifts.size
+        digits = term.passes.digits(x[rng.integers(0, len(x), vectors)])
+        found[id(tile)] = digits[np.arange(vectors), rng.integers(0, steps, vectors)]
+
+    _observed(net, images, observe)
+    return found
+
+
+def _said(chip: Chip, tile: PlacedTile) -> Floats:
+    """Codes of a tile's cells, those of stuck ones what they are stuck at."""
+    off, on = (mask[tile.rows, tile.columns] for mask in chip.defects(tile.place.macro))
+    return np.where(on, float(chip.spec.top), np.where(off, 0.0, tile.tile.cells))
 
 
 def _corrected(net: FlashNet, wires: Wires, tile: PlacedTile, activities: Activities | None, gain: float | None) -> Correction:

@@ -86,6 +86,6 @@ STUDIES = {study.name: study for study in (
     Study("resnet", "rpa.flash.study.resnet",
           "4-bit asymmetric training: the NOR array is 2.25 % below float on CIFAR-10 (Chen and Huang 2021)", _resnet),
     Study("lenet", "rpa.flash.study.lenet", "LeNet on chip: 99.6 % of the software's accuracy (Han et al. 2025)", _lenet,
-          ("images", "chips", "float, all images [%]")),
+          ("images", "chips", "float, same images [%]")),
     Study("wires", "rpa.flash.study.wires", "correction of weights leaves at least 3 times less than the mean-factor form (CoMN)", _wires),
 )}

@@ -19,6 +19,7 @@ from rpa.flash.errors import FlashError
 from rpa.flash.spec import Errors
 from rpa.flash.study.evaluate import Measures, Subject, field_spec, on_chip, subject_of
 from rpa.models import load_quantized, quantized_names
+from rpa.net.onnx_import import load_onnx
 
 WEIGHTS, ACTIVATIONS = tuple(range(2, 9)), tuple(range(1, 9))
 TRAINING_IMAGES, EPOCHS = 12_000, 1
@@ -32,7 +33,7 @@ def run(*, images: int = 1000, chips: int = 3, macro: str = "sonos40", adc_bits:
         for value in values:
             check.integer(f"study sweep: {name}", "bits", value, known[0], known[-1])
     spec = field_spec(macro, adc_bits=adc_bits, errors=Errors.all().only("programming", "read_noise"))
-    measures = Measures(remap=False, correct=False, rewrite=False, recalibrate=False)
+    measures = Measures(remap=False, correct=False, rewrite=False, match=False)
     rows: list[dict[str, object]] = []
     for bits in ((w, a) for w in weights for a in activations):
         one, training = _network(*bits, images)
@@ -47,13 +48,11 @@ def _network(weights: int, activations: int, images: int) -> tuple[Subject, str]
     """The network of these widths, and how it was trained."""
     name = f"lenet5_w{weights}a{activations}"
     if name in quantized_names():
-        return subject_of(name, load_quantized(name), images), "with the package"
+        return subject_of(name, load_onnx(load_quantized(name)), images), "with the package"
     path = cache_folder().parent / "sweep" / f"{name}_{TRAINING_IMAGES}_{EPOCHS}.onnx"
     if not path.is_file():
         _train(weights, activations, path)
-    import onnx
-
-    return subject_of(name, onnx.load(path, load_external_data=False), images), f"{EPOCHS} epoch, {TRAINING_IMAGES} images"
+    return subject_of(name, load_onnx(path), images), f"{EPOCHS} epoch, {TRAINING_IMAGES} images"
 
 
 def _train(weights: int, activations: int, path: Path) -> None:
