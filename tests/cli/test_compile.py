@@ -198,7 +198,7 @@ def test_a_difference_to_the_reference_ends_with_1(rpa, model, monkeypatch):
     from rpa.net import reference
 
     right = reference.run
-    monkeypatch.setattr(reference, "run", lambda net, inputs: {name: values + 1 for name, values in right(net, inputs).items()})
+    monkeypatch.setattr(reference, "run", lambda net, inputs, **more: {name: values + 1 for name, values in right(net, inputs, **more).items()})
     done = rpa("measure", *SMALL, "--widths", "16")
     assert done.code == 1
     assert "the array's integers are not the reference's" in done.err

@@ -3,13 +3,13 @@
 import subprocess
 import sys
 
-from rpa.data import NAMES
+from rpa.data import FOREIGN, NAMES
 from rpa.data.__main__ import main
 
 
 def test_list_names_every_set(capsys):
     assert main(["list"]) == 0
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(NAMES)
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [*NAMES, *FOREIGN]
 
 
 def test_errors_are_one_line(tmp_path, capsys):

@@ -6,20 +6,24 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from isa import assemble
 from rpa import ArrayConfig
+from rpa.data import DataError, load
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("README.md", "docs/tutorial.md", "docs/networks.md")
+PAGES = ("README.md", "docs/tutorial.md", "docs/networks.md", "docs/flash.md")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#:]+)\)")
 SETS_UP = ("make ", ". .venv/bin/activate", "rpa --help")
 """Commands that a test does not run: set-up itself (CI runs it), and this test suite. See `test_make_targets`."""
 FAILS = "# exit code 1"
+NEEDS_DATA = re.compile(r"# after: python -m rpa\.data fetch ([\w-]+)")
+"""A command that needs a data set which is fetched; without it the rest of the page is run, and the test then is a skip."""
 NEEDED = ("docs", "programs", "README.md")
 
 
@@ -49,15 +53,41 @@ def test_a_page_from_top_to_bottom(copy, page):
     launcher.parent.mkdir()
     launcher.write_text(f"#!/bin/sh\nexec {sys.executable} -m rpa.cli \"$@\"\n")
     launcher.chmod(0o755)
+    left_out = []
     for language, text in fences(page):
-        if language == "python":
+        if language == "python" and (why := torch_is_missing(text)):
+            left_out.append(why)
+        elif language == "python":
             done = run_in(copy, [sys.executable, "-c", text])
             assert done.returncode == 0, f"{text}\n{done.stderr}"
         for line in text.splitlines() if language == "sh" else ():
-            if not line.startswith(SETS_UP):
-                done = run_in(copy, ["bash", "-o", "pipefail", "-c", line])
-                assert done.returncode == (1 if FAILS in line else 0), f"{line}\n{done.stdout}\n{done.stderr}"
-                assert "Traceback" not in done.stderr
+            if line.startswith(SETS_UP):
+                continue
+            if why := data_is_missing(line):
+                left_out.append(why)
+                continue
+            done = run_in(copy, ["bash", "-o", "pipefail", "-c", line])
+            assert done.returncode == (1 if FAILS in line else 0), f"{line}\n{done.stdout}\n{done.stderr}"
+            assert "Traceback" not in done.stderr
+    if left_out:
+        pytest.skip(f"all else on {page} works; not run: {'; '.join(left_out)}")
+
+
+def torch_is_missing(text: str) -> str:
+    """Why a piece of Python cannot be run here, or nothing."""
+    return "Python that needs torch" if "import torch\n" in text and find_spec("torch") is None else ""
+
+
+def data_is_missing(line: str) -> str:
+    """Why a command cannot be run here, or nothing."""
+    needed = NEEDS_DATA.search(line)
+    if needed is None:
+        return ""
+    try:
+        load(needed[1])
+    except DataError as error:
+        return f"`{line.split('#')[0].strip()}`: {error}"
+    return ""
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -96,8 +96,8 @@ def test_a_wrong_integer_is_noticed(source, monkeypatch):
 
     right = reference.run
 
-    def wrong(net, inputs):
-        features = right(net, inputs)
+    def wrong(net, inputs, **more):
+        features = right(net, inputs, **more)
         features["y"][0, 0, 0] += 1
         return features
 

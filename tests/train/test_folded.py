@@ -85,8 +85,8 @@ def test_weights_of_a_product_that_is_not_transposed():
 
 @pytest.mark.parametrize(("widths", "message"), [
     ({"weights": 1, "activations": 4}, r"^weights of 1 bits cannot be trained, must be 2\.\.8$"),
-    ({"weights": 4, "activations": 16}, r"^activations of 16 bits cannot be trained, must be 2\.\.8$"),
-    ({"weights": 4, "activations": 4, "input": 9}, r"^input of 9 bits cannot be trained, must be 2\.\.8$"),
+    ({"weights": 4, "activations": 16}, r"^activations of 16 bits cannot be trained, must be 1\.\.8$"),
+    ({"weights": 4, "activations": 4, "input": 9}, r"^input of 9 bits cannot be trained, must be 1\.\.8$"),
 ])
 def test_widths_that_are_not_trained(widths, message):
     with pytest.raises(TrainingError, match=message):
