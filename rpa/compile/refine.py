@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from rpa.arch.config import ArrayConfig
-from rpa.compile.commands import Command, Nest, leaves_of
+from rpa.compile.commands import Command, Nest, leaves_of, stages_of
 from rpa.compile.issue import MOST_COMMANDS as SMALL
 from rpa.compile.kernels import Choice
 from rpa.compile.schedule import schedule
@@ -18,7 +18,7 @@ _CANDIDATES_LARGE = 8
 MOST_COMMANDS = 150_000
 """Commands that are timed for it in all: what a few seconds allow. In large networks the ends of layers weigh little."""
 _PROJECTED = 3
-"""How many times that a sweep may be expected to take, by what its first layers take, and still be begun."""
+"""How many times that a sweep may be expected to take, by its first layers or by the whole network, and still be begun."""
 _SWEEPS = 3
 _BEFORE, _BEHIND = 1, 2
 """Neighbours that a mapping is timed with in a large network; in a small one, all layers."""
@@ -30,7 +30,10 @@ Build = Callable[[Sequence[Choice]], list[Nest]]
 def refine(candidates: Sequence[Sequence[Choice]], build: Build, config: ArrayConfig) -> list[Choice]:
     """The best found kernel and mapping of every layer; candidates come the most promising first."""
     chosen = [options[0] for options in candidates]
-    small = _time(build(chosen), config, small=False).commands <= SMALL
+    nests = build(chosen)
+    if _commands(nests) * (_BEFORE + 1 + _BEHIND) * _CANDIDATES_LARGE > _PROJECTED * MOST_COMMANDS:
+        return chosen
+    small = _time(nests, config, small=False).commands <= SMALL
     if not small:
         candidates = [options[:_CANDIDATES_LARGE] for options in candidates]
     left = MOST_COMMANDS
@@ -52,6 +55,13 @@ def refine(candidates: Sequence[Sequence[Choice]], build: Build, config: ArrayCo
         if not changed:
             break
     return chosen
+
+
+def _commands(nests: Sequence[Nest]) -> int:
+    """Commands of stages without tokens."""
+    return sum(len(stage.constants) + sum(len(load.commands) for load in stage.loads) + len(stage.runs)
+               + sum(1 + len(stores) for _, stores in (stage.results.parts if stage.results is not None else ()))
+               for nest in nests for stage in stages_of(nest))
 
 
 class _Timed(NamedTuple):
