@@ -56,19 +56,22 @@ def _sweep(figure, rows: Sequence[Row]) -> None:
 
 
 def _sparsity(figure, rows: Sequence[Row]) -> None:
-    networks = list(dict.fromkeys(row["network"] for row in rows))
-    for axes, network in zip(figure.subplots(1, len(networks), squeeze=False)[0], networks, strict=True):
-        mine = [row for row in rows if row["network"] == network]
-        labels = [row["layer"] for row in mine]
-        places = range(len(mine))
-        axes.bar([at - 0.2 for at in places], _values(mine, "ADC before [nJ]"), 0.4, color=PALE, label="all bits, always")
-        bars = axes.bar([at + 0.2 for at in places], _values(mine, "ADC after [nJ]"), 0.4, color=COLOUR, label="sparsity-aware")
-        axes.bar_label(bars, [f"-{row['ADC saved [%]']:.0f} %" for row in mine], fontsize=8)
-        axes.set(xticks=range(len(mine)), xticklabels=labels, ylabel="ADC energy per image [nJ]", title=network)
-        published = mine[-1]["published saved [%]"]
-        if published is not None:
-            axes.set_xlabel(f"published: -{published:g} %, efficiency x{mine[-1]['published efficiency [x]']:g}; "
-                            f"here x{mine[-1]['efficiency [x]']:.2f}", color=PUBLISHED)
+    cases = list(dict.fromkeys((row["network"], row["cell bits"]) for row in rows))
+    figure.set_size_inches(11, 4 * -(-len(cases) // 2))
+    for axes, (network, bits) in zip(figure.subplots(-(-len(cases) // 2), 2, squeeze=False).ravel(), cases, strict=False):
+        mine = [row for row in rows if (row["network"], row["cell bits"]) == (network, bits)]
+        places, before = range(len(mine)), _values(mine, "ADC before [nJ]")
+        axes.bar([at - 0.27 for at in places], before, 0.27, color=PALE, label="all bits, always")
+        for offset, key, colour, label in ((0.0, "ADC saved [%]", COLOUR, "aware of driven rows"),
+                                           (0.27, "saved, cells known [%]", "black", "and of each bit line's cells")):
+            bars = axes.bar([at + offset for at in places], [full * (1 - row[key] / 100) for full, row in zip(before, mine, strict=True)], 0.27,
+                            color=colour, label=label)
+            axes.bar_label(bars, [f"-{row[key]:.0f}" for row in mine], fontsize=7)
+        title = f"{network}, {bits}-bit cells: efficiency x{mine[-1]['efficiency [x]']:.2f}"
+        if mine[-1]["published saved [%]"] is not None:
+            title += f"\npublished: -{mine[-1]['published saved [%]']:g} %, x{mine[-1]['published efficiency [x]']:g}"
+        axes.set(xticks=places, xticklabels=_values(mine, "layer"), ylabel="ADC energy per image [nJ]; saved [%]")
+        axes.set_title(title, fontsize=10)
         axes.legend(fontsize=8)
         _plain(axes)
 

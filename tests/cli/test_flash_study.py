@@ -88,7 +88,7 @@ def test_what_cannot_be_run_is_refused(rpa, need, name, options, message):
 
 @pytest.mark.parametrize("name, data, options, rows, verdicts", [
     ("lenet", "mnist", ["--images", "20", "--chips", "1"], 7, 1),
-    ("sparsity", "mnist", ["--images", "20"], 12, 6),
+    ("sparsity", "mnist", ["--images", "20"], 24, 12),
     ("sweep", "mnist", ["--weights", "4", "--activations", "3", "--images", "20", "--chips", "1"], 1, 1),
     ("resnet", "cifar10", ["--images", "2", "--chips", "1"], None, None),
 ])

@@ -53,12 +53,15 @@ def _sweep(rows: list[Row]) -> list[str]:
 
 
 def _sparsity(rows: list[Row]) -> list[str]:
-    whole = [row for row in rows if row["published saved [%]"] is not None]
-    return [line for row in whole for line in (
-        _says(f"{row['network']}: ADC energy saved, by driven rows", _number(row, "ADC saved [%]"), _number(row, "published saved [%]")),
-        _says(f"{row['network']}: ADC energy saved, with a bound for each bit line from its cells", _number(row, "saved, cells known [%]"),
-              _number(row, "published saved [%]")),
-        _says(f"{row['network']}: efficiency, by driven rows", _number(row, "efficiency [x]"), _number(row, "published efficiency [x]"), unit="x"))]
+    verdict = []
+    for row in rows:
+        if row["published saved [%]"] is not None:
+            where = f"{row['network']}, {row['cell bits']}-bit cells"
+            bound, factor = _number(row, "published saved [%]"), _number(row, "published efficiency [x]")
+            verdict += [_says(f"{where}: ADC energy saved, by driven rows", _number(row, "ADC saved [%]"), bound),
+                        _says(f"{where}: the same with a bound for each bit line from its cells", _number(row, "saved, cells known [%]"), bound),
+                        _says(f"{where}: efficiency, by driven rows", _number(row, "efficiency [x]"), factor, unit="x")]
+    return verdict
 
 
 def _lenet(rows: list[Row]) -> list[str]:

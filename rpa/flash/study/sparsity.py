@@ -6,7 +6,9 @@ arrays of 128 x 128. Every code is the same before and after. Converters tell al
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
+from itertools import product
 
 import numpy as np
 
@@ -39,25 +41,26 @@ class Case:
     inputs: dict[str, np.ndarray] = field(repr=False)
 
 
-def run(*, images: int = 500, cell_bits: int = 2, encoding: Encoding = Encoding.DIFFERENTIAL, technology: Technology | None = None,
+def run(*, images: int = 500, cell_bits: Sequence[int] = (2, 4), encoding: Encoding = Encoding.DIFFERENTIAL, technology: Technology | None = None,
         cases: tuple[Case, ...] | None = None) -> list[dict[str, object]]:
-    """Rows by network and layer, and one for the whole network beside what was published; energies per image.
+    """Rows by network, bits of a cell and layer, and one for the whole network beside what was published; energies per image.
 
-    images: of the test set of MNIST. cell_bits: of a cell. cases: other networks than LeNet-5 at W8A8 (quantized here) and W4A3 (trained so).
+    images: of the test set of MNIST. cell_bits: of a cell, what was published does not say. cases: other networks than LeNet-5 at W8A8 (quantized
+    here) and W4A3 (trained so).
     """
     technology = technology or Technology()
     rows = []
-    for case in lenet_cases(images) if cases is None else cases:
-        spec = replace(with_ideal_converters(MacroSpec.preset("ideal")), cell_bits=cell_bits)
+    for case, bits in product(lenet_cases(images) if cases is None else cases, cell_bits):
+        spec = replace(with_ideal_converters(MacroSpec.preset("ideal")), cell_bits=bits)
         wanted = {node.name: Placement(encoding=encoding, log2_lsb=0) for node in case.net.nodes if isinstance(node, Mac)}
         flash = FlashNet(case.net, wanted, spec)
         flash.run_many(case.inputs)
-        rows += [_row(case.name, (counts,), technology) for counts in flash.counts.values()]
-        rows.append(_row(case.name, tuple(flash.counts.values()), technology))
+        rows += [_row(case.name, bits, (counts,), technology) for counts in flash.counts.values()]
+        rows.append(_row(case.name, bits, tuple(flash.counts.values()), technology))
     return rows
 
 
-def _row(name: str, layers: tuple[LayerCounts, ...], technology: Technology) -> dict[str, object]:
+def _row(name: str, cell_bits: int, layers: tuple[LayerCounts, ...], technology: Technology) -> dict[str, object]:
     """Per image; several layers are a whole network."""
     images, resolution = layers[0].images, layers[0].resolution
     before = sum((macro_energy(one, technology, aware=False) for one in layers), Split()) * (1e-3 / images)
@@ -65,7 +68,8 @@ def _row(name: str, layers: tuple[LayerCounts, ...], technology: Technology) -> 
     lines = replace(after, adc=sum(technology.adc_pj(one.resolution) * one.adc_bits_lines / one.resolution for one in layers) * 1e-3 / images)
     made, left_out = (sum(getattr(one, what) for one in layers) / images for what in ("conversions", "skipped"))
     whole = len(layers) > 1
-    row = {"network": name, "layer": "all" if whole else layers[0].name, "ADC bits": resolution, "conversions": made, "skipped": left_out,
+    row = {"network": name, "cell bits": cell_bits, "layer": "all" if whole else layers[0].name, "ADC bits": resolution,
+           "conversions": made, "skipped": left_out,
            "bits decided [%]": 100 * sum(one.adc_bits for one in layers) / sum(one.adc_bits_full for one in layers),
            "ADC before [nJ]": before.adc, "ADC after [nJ]": after.adc, "ADC saved [%]": saved(before.adc, after.adc),
            "saved, cells known [%]": saved(before.adc, lines.adc), "all before [nJ]": before.total, "all after [nJ]": after.total,

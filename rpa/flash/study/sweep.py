@@ -22,7 +22,7 @@ from rpa.models import load_quantized, quantized_names
 from rpa.net.onnx_import import load_onnx
 
 WEIGHTS, ACTIVATIONS = tuple(range(2, 9)), tuple(range(1, 9))
-TRAINING_IMAGES, EPOCHS = 12_000, 1
+TRAINING_IMAGES, EPOCHS = 60_000, 1
 PUBLISHED = {(4, 3): 98.82}
 
 
