@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from rpa.compile.compiled import CompiledNet, NetRun, compile_net
 from rpa.compile.errors import CompileError
 from rpa.compile.placement import Verdict, Wish, resolve
 from rpa.net.graph import Graph
-from rpa.net.integer import IntNet
+from rpa.net.integer import HostStep, IntNet
 
 if TYPE_CHECKING:
     from rpa.quant.front import Quantized
@@ -30,10 +30,17 @@ class CompiledModel:
     """None for a model that came with its own integers."""
     verdicts: tuple[Verdict, ...] = ()
     """What an automatic placement on NOR-flash macros rests on."""
+    graph: Graph | None = None
+    """None for a model that was given as an integer network."""
 
     @property
     def net(self) -> IntNet:
         return self.compiled.net
+
+    @property
+    def left_to_host(self) -> tuple[HostStep, ...]:
+        """What is computed behind the array, in float: nothing that was not allowed."""
+        return host_steps(self.net)
 
     def integers(self, image: np.ndarray | Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """One image of real numbers (C, H, W) as what the array takes: integers (H, W, C) by input.
@@ -55,16 +62,25 @@ class CompiledModel:
         features = self.net.features
         return {name: ((values - features[name].zero_point) * features[name].scale).transpose(2, 0, 1) for name, values in outputs.items()}
 
+    def results(self, outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Integers (H, W, C) of the network's outputs as the model itself gives them, a batch of 1, with what is left to the host."""
+        if self.graph is None:
+            raise CompileError(f"`{self.net.name}` was given as integers: how a model would show its outputs is not known; see `real`")
+        from rpa.net.border import arrays_of
+
+        return arrays_of(self.graph, self.net, {name: outputs[name][None] for name in self.net.outputs})
+
 
 def compile_model(model: Any, example: np.ndarray | Mapping[str, np.ndarray] | None = None, *, widths: Any = "8",
                   calibration: np.ndarray | Mapping[str, np.ndarray] | None = None, config: ArrayConfig | None = None, effort: bool = True,
-                  place: Wish | None = None, **choices: Any) -> CompiledModel:
+                  place: Wish | None = None, host: bool = False, **choices: Any) -> CompiledModel:
     """Quantize and compile a model.
 
     model: an ONNX file, bytes or ModelProto, a `torch.nn.Module`, a :class:`rpa.net.graph.Graph`, or an integer network.
     example: real numbers (N, C, H, W); a torch module is exported with the first of them. They also calibrate, unless `calibration` is given.
     widths: "8", "w4a8", a table of widths or its file (`rpa.quant.widths`). place: layers for NOR-flash macros
-    (`rpa.compile.placement.wish`), whose ranges the same images calibrate. choices: fields of `rpa.quant.options.Options`.
+    (`rpa.compile.placement.wish`), whose ranges the same images calibrate. host: the host may compute a Softmax that stands last.
+    choices: fields of `rpa.quant.options.Options`.
     A model with quantized weights (QDQ, QOperator, QONNX) keeps its own integers: widths and calibration do not apply.
     Raises NetError, QuantError or CompileError, which name every node concerned.
     """
@@ -72,17 +88,30 @@ def compile_model(model: Any, example: np.ndarray | Mapping[str, np.ndarray] | N
     if isinstance(model, IntNet):
         return _compiled(model, config, effort, place, None)
     graph = to_graph(model, example)
+    if graph.host and not host:
+        raise CompileError(_not_allowed(graph))
     images = example if calibration is None else calibration
     if graph.quantized:
         from rpa.net.qdq import to_integer
 
-        return _compiled(to_integer(graph), config, effort, place, images)
+        return replace(_compiled(to_integer(graph), config, effort, place, images), graph=graph)
     if images is None:
         raise CompileError(f"`{graph.name}` has no integers of its own: give images that calibrate its activations (`calibration`, N x C x H x W)")
     from rpa.quant.front import quantize
 
     quantized = quantize(graph, images, widths, **choices)
-    return _compiled(quantized.net, config, effort, place, images, quantized)
+    return replace(_compiled(quantized.net, config, effort, place, images, quantized), graph=graph)
+
+
+def host_steps(net: Graph | IntNet) -> tuple[HostStep, ...]:
+    """Nodes of the model that the host computes; how outputs lie is none."""
+    return tuple(step for step in net.host if step.op != "reshape")
+
+
+def _not_allowed(graph: Graph) -> str:
+    steps = "\n".join(f"  output `{step.source}`: {step.op} behind the array" for step in host_steps(graph))
+    return (f"`{graph.name}` ends with what the array cannot compute:\n{steps}\n"
+            "the host does it if you allow that (`host=True`, on the command line --host); classes keep their order without it")
 
 
 def _compiled(net: IntNet, config: ArrayConfig, effort: bool, place: Wish | None, images: Any, quantized: Quantized | None = None) -> CompiledModel:
@@ -112,7 +141,7 @@ def to_graph(model: Any, example: np.ndarray | Mapping[str, np.ndarray] | None =
         raise CompileError(f"a {type(model).__name__} is exported with an example input: give `example`, N x C x H x W")
     from rpa.net.torch_import import load_torch
 
-    return load_torch(model, example)
+    return load_torch(model, [np.asarray(values)[:1] for values in example.values()] if isinstance(example, Mapping) else np.asarray(example)[:1])
 
 
 def _to_integers(net: IntNet, name: str, values: np.ndarray) -> np.ndarray:

@@ -174,6 +174,7 @@ class Multiply(PixelKernel):
     def _terms(self, place: Place) -> Iterator[tuple[str, dict[str, int]]]:
         """(last operation of a pixel's cycle, registers) of the run of each term; the first run starts the accumulators in every step."""
         a, b, w_base = self.a.feature, self.b.feature, place.w_base
+        assert w_base is not None       # every group has words of its own, or those of the first
         product = self.common(place, asigned=a.signed, wsigned=b.signed)
         if self.broadcast:
             yield _BY_WORD, {**product, **self.pixel_loop(place, 0, 2)}

@@ -74,7 +74,8 @@ class Place:
     bank: int
     tiles: tuple[tuple[Tile, int], ...]
     """Of each source: how it lies, and the address of its first word."""
-    w_base: int
+    w_base: int | None
+    """None where the node has no constants in the W banks."""
 
 
 class PixelKernel(ABC):
@@ -91,7 +92,7 @@ class PixelKernel(ABC):
         self.config = layout.config
         self.output = layout.features[output]
         self._entry: int | None = None
-        self._w_base = 0
+        self._w_base: int | None = None
 
     @property
     def cycle(self) -> Cycle:
@@ -148,20 +149,20 @@ class PixelKernel(ABC):
             items.append(Nest("", tuple(tiles)))
         return Nest(self.label(), tuple(items))
 
-    def _operands(self, group: Group) -> tuple[int, tuple[Command, ...], tuple[Load, ...]]:
+    def _operands(self, group: Group) -> tuple[int | None, tuple[Command, ...], tuple[Load, ...]]:
         """W address, constants and loads that a group's first stage brings."""
-        own = self.needs_weights(group)
-        if own:
+        constants: tuple[Command, ...] = ()
+        loads: tuple[Load, ...] = ()
+        if self.needs_weights(group):
             self._w_base = self.banks.next_w()
-        w_base = self._w_base
-        constants = self.weights(group, w_base) if own else ()
+            constants, loads = self.weights(group, self._w_base), self.weight_loads(group, self._w_base)
         if self._entry is None:
             self._entry = self.banks.next_p()
             entry = pack_params(*self.parameters()).reshape(1, 1, PARAM_WORDS)
             constants += (load_params(self.layout, np.tile(entry, (self.config.cols, 1, 1)), self._entry)[0],)
-        return w_base, constants, self.weight_loads(group, w_base) if own else ()
+        return self._w_base, constants, loads
 
-    def _stage(self, y: int, x: int, group: Group, first_word: int, sources: tuple[Source, ...], w_base: int,
+    def _stage(self, y: int, x: int, group: Group, first_word: int, sources: tuple[Source, ...], w_base: int | None,
                first: tuple[tuple[Command, ...], tuple[Load, ...], tuple[Context, ...]]) -> Stage:
         constants, loads, contexts = first
         base = self.banks.next_a()
@@ -195,8 +196,9 @@ class PixelKernel(ABC):
 
     def common(self, place: Place, *, asigned: bool, wsigned: bool = True) -> dict[str, int]:
         """Registers that all runs of a block share."""
+        weights = {"ex.wen": 0} if place.w_base is None else {"ex.wbase": place.w_base}
         return {"ex.abits": self.bits, "ex.wbits": self.bits, "ex.cbits": self.bits, "ex.asigned": int(asigned), "ex.wsigned": int(wsigned),
-                "ex.rows": self.blocks.rows, "ex.cols": place.group.count, "ex.wbase": place.w_base}
+                "ex.rows": self.blocks.rows, "ex.cols": place.group.count, **weights}
 
     def pixel_loop(self, place: Place, source: int, loop: int, stride: int = 1) -> dict[str, int]:
         """The cycle that brings a pixel of a source, in loops 0 and 1, and the loop over the block's pixels."""

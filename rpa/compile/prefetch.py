@@ -117,7 +117,7 @@ def written(command: Command) -> slice:
 def read(stage: Stage) -> Iterator[tuple[str, slice]]:
     """("w", words of W banks), ("x", words of the X bank) and ("p", words of P banks) that runs and the drains of a stage read."""
     for item in stage.runs:
-        if isinstance(item, Command) and item.engine == "ex":
+        if isinstance(item, Command) and item.engine == "ex" and item.registers.get("ex.wen", 1):
             yield "w", _reach(item.registers, "ex.wbase", [(f"ex.n{loop}", f"ex.ws{loop}") for loop in range(DIMS)], 1)
         elif isinstance(item, Command) and item.text == "nvprog":
             rows = _reach(item.registers, "nv.xbase", [("nv.rows", "nv.xv0")], 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -18,6 +19,7 @@ from rpa.net.onnx_import import load_onnx
 
 OPSET = 20
 """Of ONNX's operators, that the exporter is asked for."""
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def load_torch(module: Any, example: Any, *, name: str | None = None) -> Graph:
@@ -65,7 +67,8 @@ def _exported(torch: Any, module: Any, tensors: tuple[Any, ...], title: str) -> 
             program = torch.onnx.export(module, tensors, dynamo=True, opset_version=OPSET, verbose=False)
             return program.model_proto.SerializeToString()
     except Exception as error:  # whatever torch's tracer makes of the module
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise NetError(f"{title}: torch cannot export it: {type(error).__name__}: {' '.join(lines[:3])[:400]}") from None
+        reason = error.__cause__ or error       # the exporter's own text says only what to try next
+        lines = [line.strip() for line in _COLOUR.sub("", str(reason)).splitlines() if line.strip()]
+        raise NetError(f"{title}: torch cannot export it: {type(reason).__name__}: {' '.join(lines[:3])[:400]}") from None
     finally:
         module.train(training)
