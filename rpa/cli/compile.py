@@ -10,6 +10,7 @@ import typer
 
 from rpa.cli.files import read_array
 from rpa.cli.options import AsJson, Calibration, ConfigFile, Effort, Method, Preset, Requantize, Shortcuts, machine
+from rpa.cli.quant_options import Quant, quantizer_choices
 from rpa.report.tables import Row, print_json, print_rows
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ def compile_network(
     calibration: Calibration = None,
     method: Method = "mse",
     shortcuts: Shortcuts = "auto",
+    quant: Quant = None,
     requantize: Requantize = False,
+    host: Annotated[bool, typer.Option("--host", help="What the array cannot compute and stands last (Softmax) is left to the host.")] = False,
     effort: Effort = True,
     place: Annotated[list[str] | None, typer.Option("--place", metavar="NAME=flash", help="Compute this layer on NOR-flash macros; `all=flash`; or "
                                                     "choose: `auto=latency`, `auto=energy`, `auto=accuracy` (`NAME=array` stays).")] = None,
@@ -41,19 +44,23 @@ def compile_network(
     What has quantized weights already keeps its integers, unless told otherwise; then widths and calibration do not apply.
     """
     sizes = machine(preset, config)
+    choices = quantizer_choices(quant, method=method, shortcuts=shortcuts)
     images = None if calibration is None else read_array(calibration)
     from rpa.report.network_files import compile_source, save
     from rpa.report.network_source import open_network
 
     source = open_network(model, calibration=images, called=name, typical=bool(place), requantize=requantize)
-    compiled = compile_source(source, widths, sizes, effort=effort, method=method, shortcuts=shortcuts, place=_wish(place, macro, loss))
+    compiled = compile_source(source, widths, sizes, effort=effort, host=host, place=_wish(place, macro, loss), **choices)
     files = [str(path) for path in save(compiled, Path(output))]
     for note in source.notes:
         print(f"note: {note}", file=sys.stderr)
+    for step in compiled.left_to_host:
+        print(f"note: left to the host: {step.op} of `{step.source}`, behind the array", file=sys.stderr)
     if as_json:
         from rpa.report.network_explain import explained
 
-        print_json({"files": files, "grown": compiled.compiled.linked.grown, **explained(compiled.compiled.report)})
+        on_host = [{"op": step.op, "output": step.source} for step in compiled.left_to_host]
+        print_json({"files": files, "grown": compiled.compiled.linked.grown, "host": on_host, **explained(compiled.compiled.report)})
         return
     typer.echo("\n".join(files))
     _grown(compiled)

@@ -19,12 +19,15 @@ from rpa.cli.options import (
     ConfigFile,
     Defines,
     Effort,
+    Method,
     Preset,
     Requantize,
+    Shortcuts,
     defines,
     machine,
     one_format,
 )
+from rpa.cli.quant_options import Quant, quantizer_choices
 from rpa.cli.run import Backend
 from rpa.report.tables import print_json, print_rows
 
@@ -41,6 +44,9 @@ def measure(
     calibration: Calibration = None,
     test: Annotated[str | None, typer.Option(metavar="FILE.npy", help="Network: images that accuracy and error are measured on.")] = None,
     labels: Annotated[str | None, typer.Option(metavar="FILE.npy", help="Network: for each of these the index of the right output.")] = None,
+    method: Method = "mse",
+    shortcuts: Shortcuts = "auto",
+    quant: Quant = None,
     requantize: Requantize = False,
     effort: Effort = True,
     plot: Annotated[str | None, typer.Option(metavar="FILE.png", help="Network: a picture of the table.")] = None,
@@ -54,12 +60,13 @@ def measure(
     from rpa.report.network_source import is_network
 
     explicit = names[0] == NET and len(names) > 1
-    for_networks = {"--widths": widths, "--calibration": calibration, "--test": test, "--labels": labels, "--plot": plot, "--requantize": requantize}
+    for_networks = {"--widths": widths, "--calibration": calibration, "--test": test, "--labels": labels, "--plot": plot, "--requantize": requantize,
+                    "--quant": quant}
     if explicit or any(is_network(name) for name in names):
         _refuse({"--backend": backends, "-D": define}, "is for kernels")
         network = _one_network(names[1:] if explicit else names)
         _network(network, machine(preset, config), widths or WIDTHS, (calibration, test, labels), requantize, effort, plot, as_json,
-                 as_csv)
+                 as_csv, quantizer_choices(quant, method=method, shortcuts=shortcuts))
     else:
         _refuse(for_networks, "is for networks")
         _kernels(names, backends, machine(preset, config), defines(define), as_json, as_csv)
@@ -99,14 +106,14 @@ def _kernels(kernels: list[str], backends: list[Backend] | None, sizes: ArrayCon
 
 
 def _network(name: str, sizes: ArrayConfig | None, widths: str, files: tuple[str | None, str | None, str | None], requantize: bool, effort: bool,
-             plot: str | None, as_json: bool, as_csv: bool) -> None:
+             plot: str | None, as_json: bool, as_csv: bool, choices: Mapping[str, object]) -> None:
     calibration, test, labels = (None if file is None else read_array(file) for file in files)
     from rpa.report import network_tables as tables
     from rpa.report.network_source import open_network
     from rpa.report.networks import all_equal, measure_network, split_widths
 
     source = open_network(name, calibration=calibration, test=test, labels=labels, requantize=requantize)
-    measured = measure_network(source, split_widths(widths), sizes, effort=effort)
+    measured = measure_network(source, split_widths(widths), sizes, effort=effort, choices=choices)
     if plot is not None:
         from rpa.report.network_plot import picture
 

@@ -9,6 +9,7 @@ import typer
 
 from rpa.cli.files import read_array
 from rpa.cli.options import AsJson, Calibration, ConfigFile, Method, Preset, Requantize, Shortcuts, machine
+from rpa.cli.quant_options import Quant, quantizer_choices
 from rpa.report.tables import print_json, print_rows
 
 
@@ -22,6 +23,7 @@ def choose_widths(
     calibration: Calibration = None,
     method: Method = "mse",
     shortcuts: Shortcuts = "auto",
+    quant: Quant = None,
     requantize: Requantize = False,
     preset: Preset = None,
     config: ConfigFile = None,
@@ -31,6 +33,7 @@ def choose_widths(
     if loss is None and error is None:
         raise typer.BadParameter("give a budget: --loss or --error, in per cent")
     sizes = machine(preset, config)
+    choices = quantizer_choices(quant, method=method, shortcuts=shortcuts)
     given = None if calibration is None else read_array(calibration)
     from rpa.quant.options import Options
     from rpa.report.network_source import open_network
@@ -38,7 +41,7 @@ def choose_widths(
 
     source = open_network(model, calibration=given, requantize=requantize)
     chosen = choose(source, candidates_of(candidates), loss=None if loss is None else loss / 100, error=None if error is None else error / 100,
-                    images=images, config=sizes, options=Options(method=method, shortcuts=shortcuts))
+                    images=images, config=sizes, options=Options.of(choices))
     chosen.mixed.table.save(Path(output))
     found = chosen.mixed.comparison
     speedups = {f"speed-up over {name} bit [x]": cycles / chosen.cycles for name, cycles in chosen.uniform.items()}

@@ -17,12 +17,16 @@ from rpa.report.network_source import NetworkSource, check_one_input
 REAL = "scale * (integer - zero_point)"
 
 
-def compile_source(source: NetworkSource, widths: str = "8", config: ArrayConfig | None = None, *, effort: bool = True,
+def compile_source(source: NetworkSource, widths: str = "8", config: ArrayConfig | None = None, *, effort: bool = True, host: bool = True,
                    **choices: Any) -> CompiledModel:
-    """Quantize a network, unless it has its own integers, and compile it. Raises NetError, QuantError, CompileError."""
+    """Quantize a network, unless it has its own integers, and compile it. host: what `rpa.compile` means by it.
+
+    Raises NetError, QuantError, CompileError.
+    """
     check_one_input(source.graph)
     config = config or ArrayConfig.preset("default" if choices.get("place") is None else "hybrid")
-    return compile_model(source.graph, source.calibration, widths=widths, config=config, effort=effort, acc_bits=config.acc_bits, **choices)
+    return compile_model(source.graph, source.calibration, widths=widths, config=config, effort=effort, host=host, acc_bits=config.acc_bits,
+                         **choices)
 
 
 def full_table(model: CompiledModel) -> WidthTable | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -88,9 +88,11 @@ class _Cost:
     weight_bytes: int
 
 
-def measure_network(source: NetworkSource, widths: Sequence[str], config: ArrayConfig | None = None, *, effort: bool = True) -> Measured:
+def measure_network(source: NetworkSource, widths: Sequence[str], config: ArrayConfig | None = None, *, effort: bool = True,
+                    choices: Mapping[str, Any] | None = None) -> Measured:
     """Quantize, compile, run and check a network at each of the widths, and at 16 bits first.
 
+    choices: fields of `rpa.quant.options.Options`.
     Raises ReportError without images to test with; what compiling raises.
     """
     config = config or ArrayConfig.preset("default")
@@ -101,7 +103,7 @@ def measure_network(source: NetworkSource, widths: Sequence[str], config: ArrayC
     base: _Cost | None = None
     accuracy = None
     for name in names:
-        model = compile_source(source, name, config, effort=effort)
+        model = compile_source(source, name, config, effort=effort, **(choices or {}))
         row, cost, accuracy = _row(source, name, model, base)
         base = cost if name == BASE else base
         rows.append(row)
