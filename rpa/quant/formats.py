@@ -11,10 +11,11 @@ from rpa.quant.options import Options
 from rpa.quant.scales import Format, format_of_range
 from rpa.quant.statistics import Observed
 from rpa.quant.thresholds import fit
+from rpa.quant.wide_tables import wide_form
 from rpa.quant.widths import WidthTable
 
 LOOKUP_BITS = 8
-"""What a table reads unless the table of widths names it; the most that it can read."""
+"""What a table reads unless the table of widths names it; the most that it can read, and give."""
 HEADROOM = 1.5
 """At 16 bits clipping costs more than resolution: ranges are this much wider than what was seen."""
 
@@ -43,6 +44,8 @@ def assign_formats(graph: Graph, blocks: Sequence[Block], observed: Mapping[str,
             factors.update(shared[name] for name in block.inputs)
     for name in graph.outputs:
         bits[shared[name]] = max(bits.get(shared[name], 0), table.output_bits)
+    for group in limited_by_tables(blocks, shared):
+        bits[group] = min(bits.get(group, LOOKUP_BITS), LOOKUP_BITS)
     inputs = {shared[name] for name in graph.inputs}
     formats: dict[str, Format] = {}
     for name, group in shared.items():
@@ -50,6 +53,19 @@ def assign_formats(graph: Graph, blocks: Sequence[Block], observed: Mapping[str,
             width = bits.get(group, table.default.act_bits)
             formats[group] = activation_format(observed[name], width, options, product=group in factors, image=group in inputs)
     return {name: formats[group] for name, group in shared.items()}
+
+
+def limited_by_tables(blocks: Sequence[Block], shared: Mapping[str, str]) -> set[str]:
+    """Groups of activations of at most `LOOKUP_BITS`: results of functions that only a table can compute, and of products with them.
+
+    Factors of a product lie in equal containers, so the other factor is limited too.
+    """
+    nodes = [block.node for block in blocks if not isinstance(block, MacBlock)]
+    limited = {shared[node.output] for node in nodes if node.op in LOOKUPS and not wide_form(node, 1)}
+    products = [{shared[name] for name in (*node.inputs, node.output)} for node in nodes if node.op == "Mul"]
+    while touched := [groups for groups in products if groups & limited and not groups <= limited]:
+        limited.update(*touched)
+    return limited
 
 
 def activation_format(seen: Observed, bits: int, options: Options, *, product: bool = False, image: bool = False) -> Format:

@@ -62,3 +62,21 @@ def test_factors_of_a_product_lie_in_equal_containers(widths):
     product = next(node for node in net.nodes if isinstance(node, Product))
     a, b, result = (net.features[name].bits for name in (*product.inputs, product.output))
     assert a == b >= result
+
+
+def swish_net(ends: bool) -> Builder:
+    """x * sigmoid(x) as networks of others have it: only a table computes a Sigmoid. ends: it is what the network gives."""
+    net = Builder((4, 9, 9), 7)
+    x = net.conv("x", 8, clip=None)
+    x = net.times(x, net.scalar("Sigmoid", x))
+    if not ends:
+        net.conv(x, 6, 1, clip=None)
+    return net
+
+
+@pytest.mark.parametrize("widths", ["16", "8", "w4a8"])
+@pytest.mark.parametrize("ends", [True, False], ids=["at the end", "inside"])
+def test_what_only_a_table_computes_has_eight_bits(widths, ends):
+    net, floats, reals = through_the_array(swish_net(ends), widths)
+    assert [net.features[node.output].bits for node in net.nodes if isinstance(node, Lookup | Product)] == [8, 8]
+    assert np.linalg.norm(reals - floats) < (0.15 if widths == "w4a8" else 0.05) * np.linalg.norm(floats)
