@@ -8,6 +8,7 @@ from typing import NamedTuple
 from rpa.arch.config import ArrayConfig
 from rpa.compile.commands import Command, Nest, leaves_of, stages_of
 from rpa.compile.issue import MOST_COMMANDS as SMALL
+from rpa.compile.issue import schedule_network
 from rpa.compile.kernels import Choice
 from rpa.compile.schedule import schedule
 from rpa.compile.timing import Timing
@@ -28,14 +29,32 @@ Build = Callable[[Sequence[Choice]], list[Nest]]
 
 
 def refine(candidates: Sequence[Sequence[Choice]], build: Build, config: ArrayConfig) -> list[Choice]:
-    """The best found kernel and mapping of every layer; candidates come the most promising first."""
+    """The best found kernel and mapping of every layer; candidates come the most promising first.
+
+    A network that is small after its layers were tried with their neighbours is tried once more as a whole.
+    """
     chosen = [options[0] for options in candidates]
-    nests = build(chosen)
-    if _commands(nests) * (_BEFORE + 1 + _BEHIND) * _CANDIDATES_LARGE > _PROJECTED * MOST_COMMANDS:
+    if _commands(build(chosen)) * (_BEFORE + 1 + _BEHIND) * _CANDIDATES_LARGE > _PROJECTED * MOST_COMMANDS:
         return chosen
-    small = _time(nests, config, small=False).commands <= SMALL
-    if not small:
-        candidates = [options[:_CANDIDATES_LARGE] for options in candidates]
+    if not _is_small(chosen, build, config):
+        chosen = _sweep(chosen, [options[:_CANDIDATES_LARGE] for options in candidates], build, config, small=False)
+    if _is_small(chosen, build, config):
+        chosen = min(chosen, _sweep(chosen, candidates, build, config, small=True), key=lambda found: _as_issued(build(found), config))
+    return chosen
+
+
+def _as_issued(nests: list[Nest], config: ArrayConfig) -> int:
+    """Cycles in the best order of issue."""
+    return Timing(config).follow(leaves_of(schedule_network(nests, config)[1])).cycles
+
+
+def _is_small(chosen: Sequence[Choice], build: Build, config: ArrayConfig) -> bool:
+    return _time(build(chosen), config, small=False).commands <= SMALL
+
+
+def _sweep(chosen: Sequence[Choice], candidates: Sequence[Sequence[Choice]], build: Build, config: ArrayConfig, *, small: bool) -> list[Choice]:
+    """Try every candidate of a layer after the other, beginning with these choices, until none saves cycles."""
+    chosen = list(chosen)
     left = MOST_COMMANDS
     for _ in range(_SWEEPS):
         changed = False
