@@ -14,6 +14,7 @@ from isa.program import Program
 from rpa.arch.config import ArrayConfig
 from rpa.arch.macro import Macro
 from rpa.compile.draws import rounds_stochastically, states_of
+from rpa.compile.errors import CodeTooLong
 from rpa.compile.explain import NetReport, explain
 from rpa.compile.link import Linked, feature_names, link, write
 from rpa.compile.network import Mapped, map_network
@@ -110,4 +111,9 @@ def compile_net(net: IntNet, config: ArrayConfig | None = None, *, effort: bool 
     """
     config = config or ArrayConfig.preset("hybrid" if place else "default")
     mapped = map_network(net, config, effort=effort, broadcast_only=broadcast_only, place_on_flash=place)
-    return CompiledNet(net, mapped, link(net, mapped.layout, mapped.issued, config, seed))
+    try:
+        linked = link(net, mapped.layout, mapped.issued, config, seed)
+    except CodeTooLong:
+        mapped = mapped.shorter(config)
+        linked = link(net, mapped.layout, mapped.issued, config, seed)
+    return CompiledNet(net, mapped, linked)

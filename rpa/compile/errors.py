@@ -7,3 +7,7 @@ from isa.errors import RpaError
 
 class CompileError(RpaError):
     """A network that this machine cannot run; the message names every node concerned, the limit, and what to do."""
+
+
+class CodeTooLong(CompileError):
+    """A program of more instructions than any instruction memory holds."""

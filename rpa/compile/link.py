@@ -22,7 +22,7 @@ from rpa.arch.config import ArrayConfig
 from rpa.compile.commands import Nest
 from rpa.compile.draws import seed_lines
 from rpa.compile.emit import emit, place_table
-from rpa.compile.errors import CompileError
+from rpa.compile.errors import CodeTooLong, CompileError
 from rpa.compile.layout import Layout
 from rpa.net.integer import IntNet
 
@@ -154,9 +154,9 @@ def _assembled(source: str, machine: ArrayConfig, name: str) -> Program:
     try:
         return isa.assemble(source, machine)
     except isa.AsmError as error:
-        if [fault.code for fault in error.diagnostics] == ["E115"] or len(source) > 1 << 22:
-            raise CompileError(f"`{name}` needs more than {MOST_CODE} instructions, the most that `imem_words` can be; "
-                               f"cut the network in two, or use larger banks, which take fewer tiles") from None
+        if "E115" in [fault.code for fault in error.diagnostics] or len(source) > 1 << 22:
+            raise CodeTooLong(f"`{name}` needs more than {MOST_CODE} instructions, the most that `imem_words` can be; "
+                              f"cut the network in two, or use larger banks, which take fewer tiles") from None
         raise
 
 

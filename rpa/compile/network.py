@@ -15,6 +15,7 @@ from rpa.compile.issue import schedule_network
 from rpa.compile.kernels import Choice, choices, on_macros
 from rpa.compile.layout import Layout, place
 from rpa.compile.refine import CANDIDATES, refine
+from rpa.compile.schedule import schedule
 from rpa.flash.placed import Placement
 from rpa.net.errors import grouped
 from rpa.net.integer import IntNet
@@ -34,8 +35,18 @@ class Mapped:
     """Commands with tokens: what stands before the first layer, then one item per layer."""
     issued: Nest
     """The same commands in the order in which the core issues them."""
-    programming: int = 0
-    """Items of `nest` that program macros, behind the first and before the layers."""
+    before: tuple[Nest, ...] = ()
+    """Stages that program macros."""
+
+    @property
+    def programming(self) -> int:
+        """Items of `nest` that program macros, behind the first and before the layers."""
+        return len(self.before)
+
+    def shorter(self, config: ArrayConfig) -> Mapped:
+        """The same mapping, each node behind all those before it: a little slower, and more of it is loops."""
+        nest = schedule([*self.before, *self.layers], config, lag=0)
+        return replace(self, nest=nest, issued=nest)
 
 
 def map_network(net: IntNet, config: ArrayConfig, *, effort: bool = True, broadcast_only: bool = False,
@@ -59,7 +70,7 @@ def map_network(net: IntNet, config: ArrayConfig, *, effort: bool = True, broadc
     before = [programming(on_flash.values(), layout, banks)] if on_flash else []
     layers = [choice.make(layout, banks) for choice in chosen]
     nest, issued = schedule_network([*before, *layers], config)
-    return Mapped(net, layout, tuple(chosen), tuple(layers), nest, issued, len(before))
+    return Mapped(net, layout, tuple(chosen), tuple(layers), nest, issued, tuple(before))
 
 
 def _candidates(net: IntNet, layout: Layout, most: int, on_flash: Mapping[str, FlashLayer], *, broadcast_only: bool) -> list[list[Choice]]:

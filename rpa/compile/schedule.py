@@ -20,11 +20,12 @@ LAG = 4
 """Blocks before a node's first whose results a load must wait for one by one; earlier ones are waited for as one, the last of them."""
 
 
-def schedule(layers: Sequence[Nest], config: ArrayConfig, *, fine: bool = False) -> Nest:
+def schedule(layers: Sequence[Nest], config: ArrayConfig, *, fine: bool = False, lag: int = LAG) -> Nest:
     """Commands with tokens, in the order in which the core issues them, nested as the stages are.
 
     fine: a block that a load waits for is drained and stored in `PARTS` parts, and constants that no stage hides are cut
     (`rpa.compile.prefetch`). That saves cycles and costs loops: stages are no longer alike.
+    lag: with 0 a node's first load waits for all nodes before, and no other does: more of its stages are alike.
 
     Tokens: an LD -> EX token a stage; EX -> LD two stages back; EX -> DR and back for the two banks of accumulators; DR -> ST and
     back for the halves of the O banks; ST -> LD from the last block that a later load depends on. NV has tokens as EX has them. Where
@@ -33,7 +34,7 @@ def schedule(layers: Sequence[Nest], config: ArrayConfig, *, fine: bool = False)
     segments = _segments(layers)
     constants = [commands for segment in segments for commands in prefetch(segment, config, cut=fine)]
     besides = [[*turn.own, *turn.early] for turn in constants]
-    loads = turns([stage for segment in segments for stage in segment], _needed_blocks(layers), besides, config)
+    loads = turns([stage for segment in segments for stage in segment], _needed_blocks(layers, lag), besides, config)
     walker = _Walker(constants, loads, PARTS if fine else 1)
     items = [walker.convert(layer) for layer in layers]
     pairs = [pair for engine in dict.fromkeys(segment[0].engine for segment in segments) for pair in ((f"sync {engine}", "ld"), ("sync dr", engine))]
@@ -46,13 +47,13 @@ def _segments(layers: Sequence[Nest]) -> list[list[Stage]]:
     return [list(group) for _, group in groupby((stage for layer in layers for stage in stages_of(layer)), key=lambda stage: stage.engine)]
 
 
-def _needed_blocks(layers: Sequence[Nest]) -> list[list[Need]]:
+def _needed_blocks(layers: Sequence[Nest], lag: int) -> list[list[Need]]:
     """What every load of every stage needs."""
     writers = _Writers()
     needs: list[list[Need]] = []
     blocks = 0
     for layer in layers:
-        least = blocks - 1 - LAG
+        least = blocks - 1 - lag
         for stage in stages_of(layer):
             needs.append([Need(writers.last(load.reads), least) for load in stage.loads])
             if stage.results is not None:
