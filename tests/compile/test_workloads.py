@@ -56,14 +56,15 @@ def test_network(name, widths):
     check(name, widths)
 
 
+@pytest.mark.parametrize("widths", WIDTHS)
 @pytest.mark.parametrize("name", ["ds_cnn", "mobilenet_v1_025"])
-def test_depthwise_network(name):
-    check(name, "8")
+def test_depthwise_network(name, widths):
+    check(name, widths)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("widths", WIDTHS)
-@pytest.mark.parametrize("name", ["ds_cnn", "mobilenet_v1_025", "alexnet", "vgg16", "resnet18", "resnet50"])
+@pytest.mark.parametrize("name", ["alexnet", "vgg16", "resnet18", "resnet50"])
 def test_large_network(name, widths):
     check(name, widths)
 

@@ -148,6 +148,23 @@ def test_binary_point(method, bits):
         assert form.scale / 2 * (2 ** (bits - 1) - 1) < np.abs(values).max() <= form.scale * (2 ** (bits - 1) - 1)
 
 
+@pytest.mark.parametrize("bits", [8, 4, 3])
+@pytest.mark.parametrize("kind", ["normal", "laplace", "tails"])
+def test_binary_point_of_least_divergence(kind, bits):
+    """Every position by SciPy: no other one has a smaller divergence; a range narrower than one bin a level cannot be judged."""
+    histogram = histogram_of(samples(kind))
+    form, levels, counts = fit(histogram, bits, method="kl", power_of_two=True), 1 << bits - 1, histogram.magnitudes()
+    found = {}
+    for exponent in range(-14, 6):
+        stop = round(2.0**exponent * (levels - 1) / histogram.width)
+        if stop >= levels and 2.0 ** (exponent - 1) * (levels - 1) < np.abs(samples(kind)).max():
+            p, q = reference_and_quantized(counts, 0, stop, levels)
+            p, q = p / p.sum(), np.maximum(q / q.sum(), EPSILON)
+            found[2.0**exponent] = rel_entr(p, q).sum()
+    assert len(found) >= 3
+    assert found[form.scale] == pytest.approx(min(found.values()), rel=1e-9, abs=1e-12)
+
+
 def test_sixteen_bits_clip_nothing():
     values = samples("tails")
     for method in ("kl", "minmax"):
