@@ -1,4 +1,4 @@
-# make demo | test | bench | soak | lint: each sets up .venv first (once; nothing to do when requirements.lock is unchanged).
+# make demo | test | bench | soak | networks | lint: each sets up .venv first (once; nothing to do when requirements.lock is unchanged).
 PYTHON ?= python3
 JOBS ?= 2
 VENV := .venv
@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 COMPILED := $(VENV)/.compiled
 
-.PHONY: help demo test bench soak lint setup clean
+.PHONY: help demo test bench soak networks lint setup clean
 .DELETE_ON_ERROR:
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make test   lint, types and every test (under 15 minutes on 2 cores, set-up included)"
 	@echo "make bench  the measured targets"
 	@echo "make soak   random programs three ways for SOAK_MINUTES (10) minutes"
+	@echo "make networks  AlexNet, VGG-16, ResNet-18 and -50 at 16, 8, 4, 2 bits and w4a8, every integer (half an hour, 6 GiB)"
 	@echo "make lint   ruff and mypy"
 	@echo "make setup  only the environment .venv and compiled emulators; 'make clean' removes it and build/"
 
@@ -48,6 +49,9 @@ bench: $(COMPILED)
 SOAK_MINUTES ?= 10
 soak: $(COMPILED)
 	$(BIN)/python -m rpa.verify.soak --minutes $(SOAK_MINUTES)
+
+networks: $(COMPILED)
+	$(BIN)/python -m pytest -q -m soak tests/compile/test_workloads.py
 
 clean:
 	rm -rf $(VENV) build

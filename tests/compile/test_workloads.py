@@ -62,11 +62,28 @@ def test_depthwise_network(name, widths):
     check(name, widths)
 
 
+def check_by_torch(name: str, widths: str) -> None:
+    pytest.importorskip("torch", reason="the extra `train` brings torch")
+    from tests.compile.torch_integers import run as by_torch
+
+    net, image = quantized(name, widths)
+    ours, theirs = reference.run(net, image), by_torch(net, image)
+    assert len(ours) > 5
+    assert [key for key, values in ours.items() if not np.array_equal(values, theirs[key])] == []
+
+
+@pytest.mark.parametrize("widths", WIDTHS)
+@pytest.mark.parametrize("name", [*TINY_NETS, "ds_cnn", "mobilenet_v1_025"])
+def test_the_reference_is_torchs(name, widths):
+    check_by_torch(name, widths)
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("widths", WIDTHS)
 @pytest.mark.parametrize("name", ["alexnet", "vgg16", "resnet18", "resnet50"])
 def test_large_network(name, widths):
     check(name, widths)
+    check_by_torch(name, widths)
 
 
 def first_layers(net: IntNet, count: int) -> IntNet:
