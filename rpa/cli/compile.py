@@ -99,11 +99,12 @@ def _explain(model: CompiledModel) -> None:
 
 
 def _summary(model: CompiledModel) -> Row:
+    from rpa.report.networks import weight_bytes
+
     report = model.compiled.report
-    weight_bytes = None if model.quantized is None else model.quantized.report.weight_bytes
     error = None if model.quantized is None else 100 * model.quantized.report.comparison.relative_error_integer
     programming = {"of these programming": report.programming} if report.programming else {}
     return {"network": report.network, "layers": len(report.layers), "cycles": report.cycles, **programming,
-            "utilisation [%]": 100 * report.utilisation, "MAC": report.macs, "weights [bytes]": weight_bytes,
+            "utilisation [%]": 100 * report.utilisation, "MAC": report.macs, "weights [bytes]": weight_bytes(model),
             "program [instructions]": len(model.compiled.program.code),
             "error on calibration images [%]": error}

@@ -45,6 +45,10 @@ def refuse_unsupported(graph: Graph) -> None:
     for node in graph.nodes:
         if node.op == "AveragePool" and any(_pads(node)) and not node.attributes["count_include_pad"]:
             faults.append(f"`{node.name}`: AveragePool divides by fewer at its edges; export it with count_include_pad = 1 or without padding")
+        least, most = _clip(node) or (0.0, 0.0)
+        if least > 0 or most < 0:
+            faults.append(f"`{node.name}`: is limited to {least:g}..{most:g}, must reach 0, which stands around every image; move the input by "
+                          f"{-least if least > 0 else -most:g}, limit it, and move it back")
         if node.op == "Quant":
             faults.append(f"`{node.name}`: the model is quantized already; its integers are taken as they are by `rpa.net.qdq`")
     if faults:

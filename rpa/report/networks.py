@@ -154,10 +154,11 @@ def _cost(result: Result, model: CompiledModel) -> _Cost:
     counters = result.counters
     words = result.bank_reads + result.bank_writes
     return _Cost(cycles=result.cycles, bank_words=words, bank_words_no_reuse=words + counters["a_hits"] + counters["w_hits"],
-                 external_bytes=result.ext_read_bytes + result.ext_write_bytes, weight_bytes=_weight_bytes(model))
+                 external_bytes=result.ext_read_bytes + result.ext_write_bytes, weight_bytes=weight_bytes(model))
 
 
-def _weight_bytes(model: CompiledModel) -> int:
+def weight_bytes(model: CompiledModel) -> int:
+    """Packed, of all layers."""
     if model.quantized is not None:
         return model.quantized.report.weight_bytes
     return sum((term.weight.size * term.weight_bits + 7) // 8 for node in model.net.nodes for term in getattr(node, "terms", ()))

@@ -271,3 +271,13 @@ def test_what_is_refused():
         quantized(net, "16", acc_bits=40)
     assert str(caught.value).startswith("`gemm0`: an accumulator of 65536 products can reach ")
     assert str(caught.value).endswith(", must stay within 40 bits (549755813887); use fewer bits for its activations or weights")
+
+
+@pytest.mark.parametrize(("clip", "move"), [((1.0, 6.0), "-1"), ((-3.0, -0.5), "0.5")])
+def test_limits_that_do_not_reach_zero_are_refused(clip, move):
+    net = Builder((3, 6, 6), 4)
+    net.conv("x", 4, clip=clip)
+    with pytest.raises(QuantError) as caught:
+        quantized(net)
+    assert str(caught.value) == (f"`conv0`: is limited to {clip[0]:g}..{clip[1]:g}, must reach 0, which stands around every image; "
+                                 f"move the input by {move}, limit it, and move it back")
