@@ -19,6 +19,8 @@ class Banks:
     """Turns of the double buffers; they go on from layer to layer."""
 
     config: ArrayConfig
+    packed: bool = True
+    """Whether weights that are loaded once lie behind each other. Else each load has a half for itself: it comes later, and holds up less."""
     _a: int = 0
     _w: int = 0
     _w_used: int | None = None
@@ -67,7 +69,7 @@ class Banks:
     def append_w(self, words: int) -> int:
         """Address for weights that are loaded once: behind those of the load before while they fit."""
         words = align(words, self.config.bus_words)
-        if self._w_used is None or self._w_used + words > self.w_words:
+        if not self.packed or self._w_used is None or self._w_used + words > self.w_words:
             self.next_w()
             self._w_used = 0
         self._w_used += words

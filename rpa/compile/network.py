@@ -14,7 +14,7 @@ from rpa.compile.flash_plan import FlashLayer, plan_layers
 from rpa.compile.issue import schedule_network
 from rpa.compile.kernels import Choice, choices, on_macros
 from rpa.compile.layout import Layout, place
-from rpa.compile.refine import CANDIDATES, refine
+from rpa.compile.refine import CANDIDATES, is_better_packed, refine
 from rpa.compile.schedule import schedule
 from rpa.flash.placed import Placement
 from rpa.net.errors import grouped
@@ -61,12 +61,12 @@ def map_network(net: IntNet, config: ArrayConfig, *, effort: bool = True, broadc
     on_flash = plan_layers(net, config, place_on_flash or {})
     candidates = _candidates(net, layout, CANDIDATES if effort else 1, on_flash, broadcast_only=broadcast_only)
 
-    def build(chosen: Sequence[Choice]) -> list[Nest]:
-        dry, banks = replace(layout, dry=True), Banks(config)
+    def build(chosen: Sequence[Choice], packed: bool) -> list[Nest]:
+        dry, banks = replace(layout, dry=True), Banks(config, packed)
         return [choice.make(dry, banks) for choice in chosen]
 
     chosen = refine(candidates, build, config) if effort else [options[0] for options in candidates]
-    banks = Banks(config)
+    banks = Banks(config, is_better_packed(chosen, build, config))
     before = [programming(on_flash.values(), layout, banks)] if on_flash else []
     layers = [choice.make(layout, banks) for choice in chosen]
     nest, issued = schedule_network([*before, *layers], config)

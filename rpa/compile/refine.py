@@ -24,8 +24,11 @@ _SWEEPS = 3
 _BEFORE, _BEHIND = 1, 2
 """Neighbours that a mapping is timed with in a large network; in a small one, all layers."""
 
-Build = Callable[[Sequence[Choice]], list[Nest]]
-"""Nests of these choices, for timing only."""
+_BOTH = 5_000
+"""Commands of a network up to which weights are tried packed and not."""
+
+Build = Callable[[Sequence[Choice], bool], list[Nest]]
+"""Nests of these choices, for timing only, with weights packed (`rpa.compile.banks`) or not."""
 
 
 def refine(candidates: Sequence[Sequence[Choice]], build: Build, config: ArrayConfig) -> list[Choice]:
@@ -34,13 +37,19 @@ def refine(candidates: Sequence[Sequence[Choice]], build: Build, config: ArrayCo
     A network that is small after its layers were tried with their neighbours is tried once more as a whole.
     """
     chosen = [options[0] for options in candidates]
-    if _commands(build(chosen)) * (_BEFORE + 1 + _BEHIND) * _CANDIDATES_LARGE > _PROJECTED * MOST_COMMANDS:
+    if _commands(build(chosen, True)) * (_BEFORE + 1 + _BEHIND) * _CANDIDATES_LARGE > _PROJECTED * MOST_COMMANDS:
         return chosen
     if not _is_small(chosen, build, config):
         chosen = _sweep(chosen, [options[:_CANDIDATES_LARGE] for options in candidates], build, config, small=False)
     if _is_small(chosen, build, config):
-        chosen = min(chosen, _sweep(chosen, candidates, build, config, small=True), key=lambda found: _as_issued(build(found), config))
+        chosen = min(chosen, _sweep(chosen, candidates, build, config, small=True), key=lambda found: _as_issued(build(found, True), config))
     return chosen
+
+
+def is_better_packed(chosen: Sequence[Choice], build: Build, config: ArrayConfig) -> bool:
+    """Whether weights had better lie behind each other; taken for granted in a large network."""
+    packed = build(chosen, True)
+    return _commands(packed) > _BOTH or _as_issued(packed, config) <= _as_issued(build(chosen, False), config)
 
 
 def _as_issued(nests: list[Nest], config: ArrayConfig) -> int:
@@ -49,7 +58,7 @@ def _as_issued(nests: list[Nest], config: ArrayConfig) -> int:
 
 
 def _is_small(chosen: Sequence[Choice], build: Build, config: ArrayConfig) -> bool:
-    return _time(build(chosen), config, small=False).commands <= SMALL
+    return _time(build(chosen, True), config, small=False).commands <= SMALL
 
 
 def _sweep(chosen: Sequence[Choice], candidates: Sequence[Sequence[Choice]], build: Build, config: ArrayConfig, *, small: bool) -> list[Choice]:
@@ -60,7 +69,7 @@ def _sweep(chosen: Sequence[Choice], candidates: Sequence[Sequence[Choice]], bui
         changed = False
         for index, options in enumerate(candidates):
             first, end = (0, len(chosen)) if small else (max(0, index - _BEFORE), index + 1 + _BEHIND)
-            best, size = _time(build(chosen[first:end]), config, small=small)
+            best, size = _time(build(chosen[first:end], small), config, small=small)
             if left < size * len(options) or (not small and size * len(options) * len(candidates) > _PROJECTED * MOST_COMMANDS):
                 return chosen
             left -= size * len(options)
@@ -68,7 +77,7 @@ def _sweep(chosen: Sequence[Choice], candidates: Sequence[Sequence[Choice]], bui
                 if option is chosen[index]:
                     continue
                 trial = [*chosen[first:index], option, *chosen[index + 1:end]]
-                cycles, commands = _time(build(trial), config, small=small)
+                cycles, commands = _time(build(trial, small), config, small=small)
                 if cycles < best and not (small and commands > SMALL):
                     best, chosen[index], changed = cycles, option, True
         if not changed:
