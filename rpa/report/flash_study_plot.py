@@ -86,7 +86,7 @@ def _bars(figure, rows: Sequence[Row], label: Callable[[Row], str], lines: Seque
     for value, colour, text in lines:
         axes.axvline(value, color=colour, linestyle="--", label=text)
     axes.invert_yaxis()
-    axes.legend(fontsize=8, loc="lower left")
+    figure.legend(fontsize=8, loc="outside lower center", ncols=2)
     _plain(axes)
 
 

@@ -18,7 +18,7 @@ OFF = Measures(remap=False, correct=False, rewrite=False, match=False)
 NAMES = {"remap": "repair around defects", "correct": "weights corrected for wires", "rewrite": "write-verify", "match": "outputs matched"}
 
 
-def run(*, images: int = 2000, chips: int = 3, macro: str = "sonos40", days: float = 5.0, adc_bits: int = 8,
+def run(*, images: int = 10_000, chips: int = 3, macro: str = "sonos40", days: float = 5.0, adc_bits: int = 8,
         seed: int = 0) -> list[dict[str, object]]:
     """A row for each way: accuracy over several chips, and its share of the float network's. images: of MNIST's test set."""
     spec = field_spec(macro, adc_bits=adc_bits)

@@ -23,6 +23,8 @@ from rpa.net.onnx_import import load_onnx
 
 WEIGHTS, ACTIVATIONS = tuple(range(2, 9)), tuple(range(1, 9))
 TRAINING_IMAGES, EPOCHS = 60_000, 1
+SHOWN_IMAGES = 500
+"""Test images of the accuracy that is shown while training."""
 PUBLISHED = {(4, 3): 98.82}
 
 
@@ -64,8 +66,9 @@ def _train(weights: int, activations: int, path: Path) -> None:
         raise FlashError(f"study sweep trains networks, which needs `{error.name}`: pip install 'rpa-toolchain[net,train]'") from None
     mnist = data.load("mnist")
     part = data.Split(images=mnist.train.images[:TRAINING_IMAGES], labels=mnist.train.labels[:TRAINING_IMAGES])
+    shown = data.Split(images=mnist.test.images[:SHOWN_IMAGES], labels=mnist.test.labels[:SHOWN_IMAGES])
     base = RECIPES["lenet5_w4a3"].training
     recipe = Recipe(widths=Widths(weights=weights, activations=activations, input=activations), training=replace(base, epochs=EPOCHS))
     path.parent.mkdir(parents=True, exist_ok=True)
-    made = train_quantized(recipe, replace(mnist, train=part), path.parent)
+    made = train_quantized(recipe, replace(mnist, train=part, test=shown), path.parent)
     made.rename(path)
