@@ -36,14 +36,17 @@ def refine(candidates: Sequence[Sequence[Choice]], build: Build, config: ArrayCo
 
     A network that is small after its layers were tried with their neighbours is tried once more as a whole.
     """
-    chosen = [options[0] for options in candidates]
-    if _commands(build(chosen, True)) * (_BEFORE + 1 + _BEHIND) * _CANDIDATES_LARGE > _PROJECTED * MOST_COMMANDS:
-        return chosen
-    if not _is_small(chosen, build, config):
-        chosen = _sweep(chosen, [options[:_CANDIDATES_LARGE] for options in candidates], build, config, small=False)
-    if _is_small(chosen, build, config):
-        chosen = min(chosen, _sweep(chosen, candidates, build, config, small=True), key=lambda found: _as_issued(build(found, True), config))
-    return chosen
+    tried = [[options[0] for options in candidates]]
+    if _commands(build(tried[0], True)) * (_BEFORE + 1 + _BEHIND) * _CANDIDATES_LARGE > _PROJECTED * MOST_COMMANDS:
+        return tried[0]
+    if not _is_small(tried[0], build, config):
+        tried.append(_sweep(tried[0], [options[:_CANDIDATES_LARGE] for options in candidates], build, config, small=False))
+    if _is_small(tried[-1], build, config):
+        tried.append(_sweep(tried[-1], candidates, build, config, small=True))
+    if _commands(build(tried[-1], True)) > _BOTH:
+        return tried[-1]
+    # What is better for neighbours need not be for the whole.
+    return min(tried, key=lambda found: min(_as_issued(build(found, packed), config) for packed in (True, False)))
 
 
 def is_better_packed(chosen: Sequence[Choice], build: Build, config: ArrayConfig) -> bool:

@@ -50,7 +50,7 @@ def choose(source: NetworkSource, candidates: Sequence[str], *, loss: float | No
 
 
 def _report(calibrated: Calibrated, widths: str, options: Options, config: ArrayConfig | None) -> NetReport:
-    return compile_net(calibrated.convert(widths, options).net, config, effort=False).report
+    return compile_net(calibrated.convert(widths, options).net, config).report
 
 
 def layer_cycles(reports: dict[str, NetReport]) -> Cost:
