@@ -81,8 +81,9 @@ def _bars(figure, rows: Sequence[Row], label: Callable[[Row], str], lines: Seque
     values = [row["accuracy [%]"] for row in rows]
     bars = axes.barh([label(row) for row in rows], values, xerr=[row["spread [%]"] or 0 for row in rows], color=COLOUR, capsize=3)
     axes.bar_label(bars, [f"{value:.2f} %" for value in values], fontsize=8, padding=8)
-    low = min(values)
-    axes.set(xlim=(max(0, low - 0.15 * (101 - low)), 100.5 if low > 80 else None), xlabel="accuracy [%]; standard deviation over chips")
+    low, high = min(values), max([*values, *(value for value, _, _ in lines)])
+    room = max(0.5, 0.2 * (high - low))
+    axes.set(xlim=(max(0, low - room), high + room), xlabel="accuracy [%]; standard deviation over chips")
     for value, colour, text in lines:
         axes.axvline(value, color=colour, linestyle="--", label=text)
     axes.invert_yaxis()
