@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 from safetensors.torch import load_file
@@ -37,8 +36,6 @@ class Aware:
     encoding: Encoding = Encoding.DIFFERENTIAL
     schedule: Progressive = field(default_factory=Progressive)
     seed: int = 0
-    before: Aware | None = None
-    """A training that this one goes on from, instead of the recipe's network."""
 
     @property
     def name(self) -> str:
@@ -53,19 +50,14 @@ class Aware:
         return replace(macro, errors=errors, cell_bits=self.cell_bits or macro.cell_bits)
 
 
-RESNET = Aware(recipe="resnet8_w4a4_asymmetric", epochs=12, peak_rate=0.004, stuck=0.0005, cell_bits=3, schedule=Progressive(end=0.5))
 AWARE = {one.name: one for one in (
     Aware(recipe="lenet5_w4a3", epochs=3, peak_rate=0.005, stuck=0.002),
-    replace(RESNET, epochs=8, peak_rate=0.0025, stuck=0.001, schedule=Progressive(end=0.0), seed=1, before=RESNET),
+    Aware(recipe="resnet8_w4a4", epochs=12, peak_rate=0.004, stuck=0.0005, cell_bits=3, schedule=Progressive(end=0.5)),
 )}
 
 
 def train_aware(aware: Aware, data: Dataset, out: Path, *, start: Path | None = None, checkpoint: Path | None = None, threads: int = 1) -> Path:
     """Train and write model, weights and record as `rpa.train.qat` does; returns the path of the model. start: weights to begin with."""
-    if start is None and aware.before is not None:
-        with TemporaryDirectory() as folder:
-            first = train_aware(aware.before, data, Path(folder), threads=threads)
-            return train_aware(aware, data, out, start=first.with_suffix(".safetensors"), checkpoint=checkpoint, threads=threads)
     recipe = RECIPES[aware.recipe]
     recipe = replace(recipe, training=replace(recipe.training, epochs=aware.epochs, peak_rate=aware.peak_rate, seed=aware.seed))
     source = start or WEIGHTS / f"{aware.recipe}.safetensors"
