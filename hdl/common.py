@@ -27,13 +27,13 @@ from amaranth.lib.wiring import In, Out
 
 from isa.spec import Register
 from isa.table import COUNTERS, ENGINES, FAULTS, INSTRUCTIONS, PARAM_WORDS, REGISTERS
-from rpa.arch.config import ArrayConfig
+from rpa.arch.config import MOST_INSTRUCTIONS, ArrayConfig
 
 WORD_BITS = 16
 """Bits of a container word: one bank word, one operand of a PE."""
 VALUE_BITS = 32
-PC_BITS = 16
-"""Bits that name an instruction that was fetched; `ArrayConfig.imem_words` is at most 2^16."""
+PC_BITS = (MOST_INSTRUCTIONS - 1).bit_length()
+"""Bits that name an instruction that was fetched, of any machine."""
 ENGINE_COUNT = len(ENGINES)
 """Engines of the instruction set, as lockstep records and the commit log show them; a machine can have fewer, see :func:`engine_codes`."""
 

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from rpa.arch.errors import ConfigError
 
 ACC_BITS_CHOICES = (32, 40, 48)
+MOST_INSTRUCTIONS = 1 << 17
+"""As far as a branch reaches."""
 SIDE_LIMIT = 32
 """Most rows or columns that the mask registers and `dr.row0` can name."""
 
@@ -36,7 +38,7 @@ class ArrayConfig:
     ctx_slots: int = 16
     """Context words of one PE: 16, 32 or 64."""
     imem_words: int = 4096
-    """Instruction memory, a power of two, 64..131072 words of 32 bits: as far as a branch reaches."""
+    """Instruction memory, a power of two, 64..MOST_INSTRUCTIONS words of 32 bits."""
     queue_depth: int = 8
     """Entries in each engine's queue: 2, 4, 8 or 16."""
     bus_words: int = 8
@@ -80,7 +82,7 @@ class ArrayConfig:
             self._range(name, 64, 1 << 15, power=True)
         self._range("p_entries", 4, 1024, power=True)
         self._choice("ctx_slots", (16, 32, 64))
-        self._range("imem_words", 64, 1 << 17, power=True)
+        self._range("imem_words", 64, MOST_INSTRUCTIONS, power=True)
         self._choice("queue_depth", (2, 4, 8, 16))
         self._choice("bus_words", (1, 2, 4, 8, 16, 32))
         self._range("mem_latency", 1, 255)

@@ -18,7 +18,7 @@ from isa.machine import CONFIG_FIELDS, PREDEFINED, config_dict
 from isa.program import Program, Segment, Tensor
 from isa.symbols import CORE_NAMES
 from isa.table import ROUNDINGS
-from rpa.arch.config import ArrayConfig
+from rpa.arch.config import MOST_INSTRUCTIONS, ArrayConfig
 from rpa.compile.commands import Nest
 from rpa.compile.draws import seed_lines
 from rpa.compile.emit import emit, place_table
@@ -26,8 +26,8 @@ from rpa.compile.errors import CodeTooLong, CompileError
 from rpa.compile.layout import Layout
 from rpa.net.integer import IntNet
 
-MOST_CODE, MOST_MEMORY = 1 << 17, 1 << 31
-"""Instruction words and bytes that a configuration can have."""
+MOST_MEMORY = 1 << 31
+"""Bytes that a configuration can have."""
 WEIGHTS = "weights"
 """The tensor that all constants are."""
 PROGRAM_SUFFIX = ".rpb"
@@ -65,10 +65,10 @@ def link(net: IntNet, layout: Layout, nest: Nest, config: ArrayConfig, seed: int
     memory = _grown("mem_bytes", config.mem_bytes, tensors[-1].end, MOST_MEMORY, net.name)
     header = [_declaration(tensor) for tensor in tensors]
     code = emit(nest, place_table({tensor.name: (tensor.address, tensor.size_bytes) for tensor in tensors}))
-    machine = replace(config, imem_words=MOST_CODE, mem_bytes=memory)
+    machine = replace(config, imem_words=MOST_INSTRUCTIONS, mem_bytes=memory)
     lines = [*seed_lines(net, seed), *code.lines]
     program = _assembled(_text(net.name, header, lines, machine), machine, net.name)
-    machine = replace(machine, imem_words=_grown("imem_words", config.imem_words, len(program.code), MOST_CODE, net.name))
+    machine = replace(machine, imem_words=_grown("imem_words", config.imem_words, len(program.code), MOST_INSTRUCTIONS, net.name))
     if program.tensors != {tensor.name: tensor for tensor in tensors}:
         raise AssertionError("the assembler placed tensors elsewhere than the layout")
     segments = (*program.segments, Segment(layout.constants_address, weights.astype("<u2").tobytes()))
@@ -155,7 +155,7 @@ def _assembled(source: str, machine: ArrayConfig, name: str) -> Program:
         return isa.assemble(source, machine)
     except isa.AsmError as error:
         if "E115" in [fault.code for fault in error.diagnostics] or len(source) > 1 << 22:
-            raise CodeTooLong(f"`{name}` needs more than {MOST_CODE} instructions, the most that `imem_words` can be; "
+            raise CodeTooLong(f"`{name}` needs more than {MOST_INSTRUCTIONS} instructions, the most that `imem_words` can be; "
                               f"cut the network in two, or use larger banks, which take fewer tiles") from None
         raise
 

@@ -42,6 +42,6 @@ def test_code_that_is_too_long_is_made_shorter(net, monkeypatch):
 
 
 def test_what_stays_too_long_is_refused(net, monkeypatch):
-    monkeypatch.setattr("rpa.compile.link.MOST_CODE", 512)
+    monkeypatch.setattr("rpa.compile.link.MOST_INSTRUCTIONS", 512)
     with pytest.raises(CompileError, match="needs more than 512 instructions"):
         compile_net(net.net("y"), ArrayConfig.preset("default"), effort=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from isa.encoding import encode
@@ -52,6 +54,14 @@ def test_tokens_order_engines_and_a_missing_one_is_a_deadlock():
     assert good.fault is None and good.counters["ex_wait"] == 3
     bad = run_top(TINY, [encode("sync", engine=1, wait=LD), encode("sync", engine=3, wait=EX), HALT])
     assert bad.fault == ("DEADLOCK", 0, EX | ST)
+
+
+def test_instructions_beyond_the_first_65536():
+    """A large network's program reaches there: jumps, links, and the place of a command that waits for ever."""
+    words = {0: encode("jal", rd=1, offset=70_000), 70_000: encode("jal", rd=2, offset=2), 70_002: encode("sync", engine=1, wait=LD), 70_003: HALT}
+    run = run_top(replace(TINY, imem_words=1 << 17), words)
+    assert run.registers[1:3] == [1, 70_001]
+    assert run.fault == ("DEADLOCK", 70_002, EX)
 
 
 def test_sixteenth_token_overflows():

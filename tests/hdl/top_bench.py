@@ -24,10 +24,15 @@ class TopRun:
 
 
 class TopBench:
-    """The machine of ``config`` with a memory (uint16 words) that answers after mem_latency cycles, plus ``slower`` where that is more."""
+    """The machine of ``config`` with a memory (uint16 words) that answers after mem_latency cycles, plus ``slower`` where that is more.
 
-    def __init__(self, config, words: list[int], memory: np.ndarray, *, limit: int = 5000, ready=lambda cycle: True, slower: int = 0) -> None:
-        self.config, self.words, self.limit, self.ready, self.slower = config, words, limit, ready, slower
+    words: instructions from 0 on, or by their address.
+    """
+
+    def __init__(self, config, words: list[int] | dict[int, int], memory: np.ndarray, *, limit: int = 5000,
+                 ready=lambda cycle: True, slower: int = 0) -> None:
+        self.config, self.limit, self.ready, self.slower = config, limit, ready, slower
+        self.words = dict(enumerate(words)) if isinstance(words, list) else words
         self.top = Top(config)
         self.run = TopRun(memory.copy())
 
@@ -44,9 +49,9 @@ class TopBench:
         return ctx.get(self.top.host_read_data)
 
     async def load(self, ctx) -> None:
-        for index, word in enumerate(self.words):
-            await self._write(ctx, (1 << PC_BITS) + index, word)
-        await self._write(ctx, HOST_REGISTERS["code_words"], len(self.words))
+        for address, word in self.words.items():
+            await self._write(ctx, (1 << PC_BITS) + address, word)
+        await self._write(ctx, HOST_REGISTERS["code_words"], max(self.words) + 1)
         await self._write(ctx, HOST_REGISTERS["limit_low"], self.limit)
 
     async def start(self, ctx) -> None:
@@ -89,7 +94,7 @@ class TopBench:
             run.counters[counter.name] = await self._read(ctx, base) | await self._read(ctx, base + 1) << 32
 
 
-def run_top(config, words: list[int], memory: np.ndarray | None = None, **options) -> TopRun:
+def run_top(config, words: list[int] | dict[int, int], memory: np.ndarray | None = None, **options) -> TopRun:
     """Load, start, wait, read everything back."""
     bench = TopBench(config, words, np.zeros(config.mem_bytes // 2, np.int64) if memory is None else memory, **options)
 
