@@ -64,6 +64,8 @@ class Chip:
         """Changes with what is static in a macro; no number is ever used twice, so that a chip may be put back to an earlier state."""
         self.operations = np.zeros(macros, np.int64)
         """Operations that each macro has done: the number of the next one."""
+        self.verified = np.zeros(macros, np.int64)
+        """How often all cells of each macro were read to verify what was written."""
         self.clock = 0.0
         """Days since the chip was made, as :meth:`age` counts them."""
         self.trim = np.ones((macros, spec.cols))

@@ -103,6 +103,18 @@ def test_rewriting_a_chip():
     np.testing.assert_allclose(done.errors, chip.currents(0) / chip.spec.step_amp - codes)
 
 
+def test_rewriting_is_a_matter_of_the_seed_not_of_what_else_was_computed():
+    """Two chips of one seed, one after the other in a process, are written alike; a chip that is written again is read with other noise."""
+    def written(seed):
+        chip = chip_of(np.full((40, 30), 9), Errors(programming=Programming(), read_noise=ReadNoise()), seed=seed)
+        first, again = (rewrite(chip, 0, tolerance=0.2, attempts=3) for _ in range(2))
+        return first.attempts, again.attempts
+
+    first, again = written(3)
+    assert np.array_equal(first, written(3)[0]) and not np.array_equal(first, written(4)[0])
+    assert again[first == 0].any()
+
+
 def test_rewriting_leaves_other_cells_alone():
     codes = np.full((16, 8), 9, np.uint8)
     chip = chip_of(codes, Errors(programming=Programming(), read_noise=ReadNoise()), adc=EXACT)

@@ -134,7 +134,8 @@ def rewrite(chip: Chip, macro: int, *, tolerance: float, attempts: int = 10, rea
     key, counts, accepted = noise.key(chip.seed, "rewrite", macro), np.zeros(targets.shape, np.int64), ~used
     for attempt in range(attempts + 1):
         currents = chip.currents(macro)
-        read = currents + sigma * spec.device.read_sigma(currents) * _draw(key, int(chip.versions[macro]), targets.shape)
+        read = currents + sigma * spec.device.read_sigma(currents) * _draw(key, int(chip.verified[macro]), targets.shape)
+        chip.verified[macro] += 1
         accepted |= np.abs((read - spec.min_amp) / spec.step_amp - targets) <= tolerance
         if attempt == attempts or accepted.all():
             break
