@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rpa.cli.files import read_array
+from rpa.cli.flash_options import ErrorNames
 from rpa.cli.options import AsJson, Calibration, ConfigFile, Effort, Method, Preset, Requantize, Shortcuts, machine
 from rpa.cli.quant_options import Quant, quantizer_choices
 from rpa.report.tables import Row, print_json, print_rows
@@ -31,7 +32,9 @@ def compile_network(
     effort: Effort = True,
     place: Annotated[list[str] | None, typer.Option("--place", metavar="NAME=flash", help="Compute this layer on NOR-flash macros; `all=flash`; or "
                                                     "choose: `auto=latency`, `auto=energy`, `auto=accuracy` (`NAME=array` stays).")] = None,
-    macro: Annotated[str, typer.Option(metavar="NAME", help="Macros of `auto=accuracy`: ideal, sonos40, nor55, nor65.")] = "sonos40",
+    macro: Annotated[str, typer.Option(metavar="NAME", help="Macros of `auto=accuracy`: ideal, sonos40, nor55, nor65, or a table,"
+                                               " FILE.csv.")] = "sonos40",
+    errors: ErrorNames = None,
     loss: Annotated[float, typer.Option(min=0, metavar="X", help="`auto=accuracy`: relative error of the outputs at most.")] = 0.01,
     explain: Annotated[bool, typer.Option("--explain", help="Say for each layer how it is computed, what it costs and why.")] = False,
     name: Annotated[str | None, typer.Option(metavar="NAME", help="Of the files; by default that of the model.")] = None,
@@ -50,7 +53,7 @@ def compile_network(
     from rpa.report.network_source import open_network
 
     source = open_network(model, calibration=images, called=name, typical=bool(place), requantize=requantize)
-    compiled = compile_source(source, widths, sizes, effort=effort, host=host, place=_wish(place, macro, loss), **choices)
+    compiled = compile_source(source, widths, sizes, effort=effort, host=host, place=_wish(place, macro, errors, loss), **choices)
     files = [str(path) for path in save(compiled, Path(output))]
     for note in source.notes:
         print(f"note: {note}", file=sys.stderr)
@@ -71,13 +74,13 @@ def compile_network(
         _explain(compiled)
 
 
-def _wish(items: list[str] | None, macro: str, loss: float) -> Wish | None:
+def _wish(items: list[str] | None, macro: str, errors: str | None, loss: float) -> Wish | None:
     if not items:
         return None
     from rpa.compile.placement import wish
-    from rpa.flash.spec import MacroSpec
+    from rpa.flash.spec import spec_named
 
-    return wish(items, macro=MacroSpec.preset(macro), loss=loss)
+    return wish(items, macro=spec_named(macro, errors), loss=loss)
 
 
 def _verdict(one: Verdict) -> Row:

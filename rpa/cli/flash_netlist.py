@@ -28,7 +28,8 @@ def netlist(
                                                                        "else random ones of 4 bits, Laplace-distributed.")] = None,
     inputs: Annotated[str | None, typer.Option(metavar="FILE.npy", help="Inputs, 0..1 of full drive, (rows,); else a random half is driven.")] = None,
     drive: Annotated[Literal["gate", "drain"], typer.Option(help="Where inputs come in.")] = "gate",
-    device: Annotated[str, typer.Option(metavar="NAME", help="The device whose largest current random cells have.")] = "sonos40",
+    device: Annotated[str, typer.Option(metavar="NAME", help="The device whose largest current random cells have, or its "
+                                                "table, FILE.csv.")] = "sonos40",
     bit_line_ohm: Annotated[float | None, typer.Option(metavar="OHM", help="Of a bit line, per cell.", show_default="0.68")] = None,
     word_line_ohm: Annotated[float | None, typer.Option(metavar="OHM", help="The same of a word line (drain).", show_default="0.68")] = None,
     read_volt: Annotated[float | None, typer.Option(metavar="VOLT", help="Across a cell when it is read.", show_default="0.1")] = None,
@@ -40,12 +41,12 @@ def netlist(
     """Write an array and one vector of inputs as a SPICE netlist that prints the currents of the bit lines."""
     import numpy as np
 
-    from rpa.flash.device import preset
     from rpa.flash.ir.transistor import Transistor
+    from rpa.flash.spec import spec_named
 
     if transistor and drive == "drain":
         raise typer.BadParameter("--transistor needs --drive gate")
-    amp = _random_cells(rows, cols, preset(device).max_amp, seed) if cells is None else read_array(cells)
+    amp = _random_cells(rows, cols, spec_named(device).device.max_amp, seed) if cells is None else read_array(cells)
     wires = _wires(drive, bit_line_ohm, word_line_ohm, read_volt)
     vector = (np.random.default_rng(seed).permutation(len(amp)) < (len(amp) + 1) // 2).astype(float) if inputs is None else read_array(inputs)
     law = Transistor() if transistor else None

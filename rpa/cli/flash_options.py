@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="An .onnx file, or a network that comes with this package, as `lenet5_w4a3`.")]
 Widths = Annotated[str, typer.Option(metavar="WIDTHS", help="As of `rpa compile`; models with integers of their own keep them.")]
 Layers = Annotated[str, typer.Option(metavar="NAMES", help="Layers on macros, with commas between them, or `all`.")]
-Macro = Annotated[str, typer.Option("--macro", metavar="NAME", help="The macro: ideal, or its cells: sonos40, nor55, nor65.")]
+Macro = Annotated[str, typer.Option("--macro", metavar="NAME", help="The macro: ideal, or its cells: sonos40, nor55, nor65, or a table, FILE.csv.")]
+ErrorNames = Annotated[str | None, typer.Option("--errors", metavar="NAMES", help="Errors that are on, with commas between them, or `all`; see "
+                                                "`rpa flash parameters`. By default programming and read_noise.")]
 Rows = Annotated[int, typer.Option(min=8, max=1024, metavar="N", help="Word lines of a macro.")]
 Cols = Annotated[int, typer.Option(min=16, max=1024, metavar="N", help="Bit lines of a macro.")]
 CellBits = Annotated[int, typer.Option(min=1, max=4, metavar="N", help="Bits of a cell.")]
@@ -21,12 +23,12 @@ AdcBits = Annotated[int, typer.Option(min=1, max=16, metavar="N", help="Bits of 
 EncodingName = Annotated[str, typer.Option("--encoding", metavar="NAME", help="Signed weights: differential or reference.")]
 
 
-def spec_of(name: str, rows: int, cols: int, cell_bits: int, dac_bits: int, adc_bits: int) -> MacroSpec:
+def spec_of(name: str, rows: int, cols: int, cell_bits: int, dac_bits: int, adc_bits: int, errors: str | None = None) -> MacroSpec:
     """The macro that the options describe."""
-    from rpa.flash.spec import MacroSpec
+    from rpa.flash.spec import spec_named
     from rpa.report.flash_network import with_sizes
 
-    return with_sizes(MacroSpec.preset(name), rows=rows, cols=cols, cell_bits=cell_bits, dac_bits=dac_bits, adc_bits=adc_bits)
+    return with_sizes(spec_named(name, errors), rows=rows, cols=cols, cell_bits=cell_bits, dac_bits=dac_bits, adc_bits=adc_bits)
 
 
 def check_encoding(name: str) -> str:

@@ -10,6 +10,7 @@ import typer
 
 from rpa.cli.files import STANDARD, write_array, write_text
 from rpa.cli.fill import complete
+from rpa.cli.flash_options import ErrorNames
 from rpa.cli.options import AsCsv, AsJson, ConfigFile, Defines, Inputs, MaxCycles, Preset, Seed, arrays, defines, machine, named, one_format
 from rpa.cli.programs import load_program
 from rpa.report.tables import Row, print_json, print_rows
@@ -36,8 +37,9 @@ def run(
     max_cycles: MaxCycles = None,
     seed: Seed = None,
     log: Annotated[str | None, typer.Option(metavar="FILE", help="Write the commit log; `-` is standard output.")] = None,
-    macro: Annotated[str | None, typer.Option(metavar="NAME", help="NOR-flash macros with the errors of their cells: sonos40, nor55, nor65 (or "
-                                                                   "ideal); --seed chooses the chip. Exact if left out.")] = None,
+    macro: Annotated[str | None, typer.Option(metavar="NAME", help="NOR-flash macros with the errors of their cells: sonos40, nor55, nor65, a "
+                                                                   "table FILE.csv, or ideal; --seed chooses the chip. Exact if left out.")] = None,
+    errors: ErrorNames = None,
     preflight: Annotated[bool, typer.Option(help="Refuse programs that would overflow, deadlock or leave a bank.")] = True,
     preset: Preset = None,
     config: ConfigFile = None,
@@ -57,7 +59,7 @@ def run(
 
     limit = {} if max_cycles is None else {"max_cycles": max_cycles}
     result = rpa.run(loaded, complete(loaded, arrays(inputs, loaded), seed), backend=backend.value, log=log is not None, preflight=preflight,
-                     macro=_chip(macro, loaded, seed or 0), **limit)
+                     macro=_chip(macro, errors, loaded, seed or 0), **limit)
     for name, file in wanted.items():
         write_array(file, result.outputs[name])
     if log is not None:
@@ -69,18 +71,20 @@ def run(
         raise typer.Exit(1)
 
 
-def _chip(name: str | None, program: Program, seed: int) -> Chip | None:
+def _chip(name: str | None, errors: str | None, program: Program, seed: int) -> Chip | None:
     """The macros that ``name`` says, of the sizes that the program's machine has."""
     if name is None:
+        if errors is not None:
+            raise typer.BadParameter("needs --macro: without it macros are exact", param_hint="--errors")
         return None
     from rpa.arch.config import ArrayConfig
     from rpa.flash.chip import Chip
-    from rpa.flash.spec import MacroSpec, for_config
+    from rpa.flash.spec import for_config, spec_named
 
     config = ArrayConfig.from_dict(program.config)
     if config.nv_macros == 0:
         raise typer.BadParameter("the machine of this program has no NOR-flash macros", param_hint="--macro")
-    return Chip(for_config(config, MacroSpec.preset(name)), macros=config.nv_macros, seed=seed)
+    return Chip(for_config(config, spec_named(name, errors)), macros=config.nv_macros, seed=seed)
 
 
 def _check_outputs(wanted: dict[str, str], known: list[str]) -> None:

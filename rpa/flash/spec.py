@@ -258,6 +258,20 @@ class MacroSpec:
         return cls(name=name, device=preset(name), errors=Errors.all().only("programming", "read_noise"))
 
 
+def spec_named(name: str, errors: str | None = None) -> MacroSpec:
+    """A macro as users name it: a preset, or the file of a device's table, NAME.csv (:mod:`rpa.flash.device_csv`), with programming and read noise.
+
+    errors: "all", or names of CLASSES with commas between them, with the defaults of `Errors.all()`; None: those of the preset. FlashError for
+    other names, and for tables that are not what they must be.
+    """
+    spec = MacroSpec.preset(name) if not name.endswith(".csv") else MacroSpec(
+        name=name, device=Device.from_csv(name), errors=Errors.all().only("programming", "read_noise"))
+    if errors is None:
+        return spec
+    chosen = Errors.all() if errors == "all" else Errors.all().only(*(each.strip() for each in errors.split(",")))
+    return replace(spec, errors=chosen, wires=Wires() if chosen.ir_drop != IDEAL else spec.wires)
+
+
 def for_config(config: ArrayConfig, spec: MacroSpec) -> MacroSpec:
     """`spec` with the sizes of a machine's macros; their resolution too, unless it is "ideal"."""
     bits = spec.adc.bits if spec.adc.bits == IDEAL else config.nv_adc_bits

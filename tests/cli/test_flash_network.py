@@ -29,7 +29,28 @@ def test_energy_prints_where_it_goes(rpa):
     assert "no source" in rpa("flash", "energy", "lenet5_w4a3", "--constants", *SMALL).out
 
 
+TABLE = "current [nA], programming 0 d [nA], read [nA]\n0,0,0\n1000,{0},{0}\n"
+
+
+def test_calibrate_for_a_device_of_ones_own(rpa, tmp_path):
+    """The worse its cells, the fewer digits are right; another chip has other cells; errors can be chosen."""
+    (tmp_path / "good.csv").write_text(TABLE.format(1))
+    (tmp_path / "bad.csv").write_text(TABLE.format(400))
+
+    def right(*options):
+        done = rpa("flash", "calibrate", "lenet5_w4a3", "--images", "4", "--json", *options)
+        assert done.code == 0, done.err
+        return done.data["correct, calibrated [%]"]
+
+    bad = right("--macro", "bad.csv")
+    assert right("--macro", "good.csv") > 98 and bad < 90 and right("--macro", "bad.csv", "--seed", "1") != bad
+    assert right("--macro", "bad.csv", "--errors", "shot") > 98
+
+
 @pytest.mark.parametrize("options, code, message", [
+    (["--macro", "none.csv"], 1, "none.csv: cannot be read"),
+    (["--errors", "wear"], 1, "no error class `wear`; there are programming,"),
+    (["--macro", "nor55", "--errors", "drift,"], 1, "no error class ``"),
     (["--encoding", "plane"], 2, "differential, reference or plain"),
     (["--layers", "conv9"], 1, "no sum of products called `conv9`"),
     (["--macro", "sonos"], 1, "no device `sonos`"),

@@ -113,3 +113,10 @@ def test_details_are_left_to_programs(rpa, need):
     for row in rows:
         parts = ("drivers", "array", "adc", "digital", "buffers")
         assert sum(row[f"{part} after [nJ]"] for part in parts) == pytest.approx(row["all after [nJ]"])
+
+
+def test_macros_of_a_study():
+    """What studies switch on, by the macro's name: wires that are ideal lose nothing."""
+    from rpa.flash.study.evaluate import field_spec
+
+    assert field_spec("sonos40").errors.ir_drop == "factor" and field_spec("ideal").errors.ir_drop == "ideal"

@@ -193,6 +193,13 @@ def test_macros_with_errors(rpa, tmp_path):
         seen.append(np.load(tmp_path / "y.npy")[0].tolist())
     assert seen[0] == [45, 0]
     assert all(30 <= first <= 60 for first, _ in seen)
+    (tmp_path / "mine.csv").write_text("current [nA], programming 0 d [nA], read [nA], drift 5 d [nA]\n0,0,0,0\n1000,0,0,-600\n")
+    done = rpa("run", "-", "--preset", "tiny", "--macro", "mine.csv", "--output", "y=y.npy", stdin=CELL.encode())
+    assert done.code == 0 and np.load(tmp_path / "y.npy")[0].tolist() == [45, 0]
+    done = rpa("run", "-", "--preset", "tiny", "--macro", "mine.csv", "--errors", "drift", "--output", "y=y.npy", stdin=CELL.encode())
+    assert done.code == 0 and np.load(tmp_path / "y.npy")[0].tolist() == [15, 0], "a cell of 3 has 1.2 left"
+    done = rpa("run", "-", "--preset", "tiny", "--errors", "drift", stdin=CELL.encode())
+    assert done.code == 2 and "needs --macro" in done.err
     done = rpa("run", "-", "--preset", "tiny", "--macro", "sonos41", stdin=CELL.encode())
     assert (done.code, done.err) == (1, "error: no device `sonos41`; there are sonos40, nor55, nor65\n")
     done = rpa("run", FIRST, "--preset", "ecp5", "--macro", "ideal")

@@ -10,7 +10,7 @@ from rpa.flash.device import Device, preset
 from rpa.flash.errors import FlashError
 from rpa.flash.laws import Constant, Relative, Saturating, Table
 from rpa.flash.parts import Nonlinearity, Programming, ReadNoise, Shot, Telegraph
-from rpa.flash.spec import CLASSES, Adc, Dac, Errors, MacroSpec, Wires, for_config
+from rpa.flash.spec import CLASSES, Adc, Dac, Errors, MacroSpec, Wires, for_config, spec_named
 
 NAN = float("nan")
 _FLAT = {"programming": Constant(amp=0.0), "read": Constant(amp=0.0), "drift": Constant(amp=0.0)}
@@ -115,6 +115,29 @@ def test_presets_are_a_device_with_programming_and_read_noise(name):
 def test_the_ideal_preset_has_no_error_at_all():
     spec = MacroSpec.preset("ideal")
     assert spec.errors == Errors.ideal() and spec.wires == "ideal" and spec.adc.is_ideal and spec.step_amp * 15 == pytest.approx(1.6e-6)
+
+
+def test_macros_as_users_name_them(tmp_path):
+    """A preset, or a table of their own, with the errors that they name."""
+    table = tmp_path / "mine.csv"
+    table.write_text("current [nA], programming 0 d [nA], programming 5 d [nA], read [nA], drift 5 d [nA]\n0,0,0,0,0\n500,20,30,5,-10\n")
+    mine = spec_named(str(table))
+    assert (mine.device, mine.errors) == (Device.from_csv(table), Errors.all().only("programming", "read_noise"))
+    assert spec_named("nor55") == MacroSpec.preset("nor55") and spec_named("ideal") == MacroSpec.preset("ideal")
+    assert spec_named(str(table), "all").errors == Errors.all()
+    assert spec_named("sonos40", "drift, ir_drop").errors == Errors.all().only("drift", "ir_drop")
+    assert spec_named("ideal", "ir_drop").wires == Wires() and spec_named("ideal", "stuck_on").wires == "ideal"
+
+
+@pytest.mark.parametrize(("name", "errors", "message"), [
+    ("none.csv", None, "none.csv: cannot be read: No such file or directory"),
+    ("reram", None, "no device `reram`; there are sonos40, nor55, nor65"),
+    ("sonos40", "drift,wear", f"no error class `wear`; there are {', '.join(CLASSES)}"),
+    ("sonos40", "", f"no error class ``; there are {', '.join(CLASSES)}")])
+def test_macros_that_nobody_knows(name, errors, message):
+    with pytest.raises(FlashError) as error:
+        spec_named(name, errors)
+    assert str(error.value) == message
 
 
 def test_sizes_come_from_the_machine():

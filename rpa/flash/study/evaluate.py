@@ -16,7 +16,7 @@ from rpa.flash.mapping import Encoding
 from rpa.flash.mitigate import network as mitigate
 from rpa.flash.mitigate.match import match_outputs
 from rpa.flash.network import FlashNet, Placement, joins_channels
-from rpa.flash.spec import Errors, MacroSpec
+from rpa.flash.spec import Errors, MacroSpec, spec_named
 from rpa.models import build, find, load_quantized
 from rpa.models.registry import NETWORKS, Network
 from rpa.models.shipped import record
@@ -108,9 +108,9 @@ def field_spec(macro: str, *, adc_bits: int = 8, cell_bits: int | None = None, s
 
     cell_bits: fewer than the device can hold; steps are larger then, and errors smaller beside them.
     """
-    spec = MacroSpec.preset(macro)
+    spec = spec_named(macro)
     if errors is None:
-        errors = replace(spec.errors, stuck_off=stuck, stuck_on=stuck, ir_drop="factor", drift_days=0.0)
+        errors = replace(spec.errors, stuck_off=stuck, stuck_on=stuck, ir_drop="ideal" if spec.wires == "ideal" else "factor", drift_days=0.0)
     return replace(spec, errors=errors, adc=replace(spec.adc, bits=adc_bits), cell_bits=cell_bits or spec.cell_bits)
 
 
