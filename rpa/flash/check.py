@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from typing import Any, Literal
 
 from rpa.flash.errors import FlashError
@@ -46,4 +47,5 @@ def instance(where: str, field: str, value: Any, kind: type, *, or_ideal: bool =
     """The word "ideal" (where allowed) or an object of a class, or FlashError."""
     if isinstance(value, kind) or (or_ideal and isinstance(value, str) and value == IDEAL):
         return
-    raise FlashError(f"{where}: `{field}` is {value!r}, must be " + ('"ideal" or ' if or_ideal else "") + f"{kind.__name__}(...)")
+    came = " ".join(reprlib.repr(value).split())
+    raise FlashError(f"{where}: `{field}` is {came}, must be " + ('"ideal" or ' if or_ideal else "") + f"{kind.__name__}(...)")

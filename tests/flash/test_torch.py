@@ -12,7 +12,7 @@ from rpa.flash import kernels  # noqa: E402
 from rpa.flash.chip import Chip  # noqa: E402
 from rpa.flash.errors import FlashError  # noqa: E402
 from rpa.flash.mapping import Encoding  # noqa: E402
-from rpa.flash.spec import Adc, MacroSpec  # noqa: E402
+from rpa.flash.spec import Adc, Dac, Errors, MacroSpec, Wires  # noqa: E402
 from rpa.flash.torch import FlashConv2d, FlashLinear, Progressive, convert  # noqa: E402
 from rpa.flash.torch.operate import Programmed  # noqa: E402
 from rpa.flash.torch.perturb import Perturb  # noqa: E402
@@ -55,6 +55,52 @@ def test_static_errors_and_a_narrow_converter_give_the_codes_of_the_compiled_chi
     expected = made.mapping.combine(tile, codes) << 2
     assert (made(torch.from_numpy(x), abits=3, signed=False).numpy() == expected).all()
     assert (expected != x @ weights.T).any()
+
+
+EVERY = Errors.all()
+STATIC = {
+    "nonlinear": {"errors": EVERY.only("nonlinearity"), "dac": Dac(bits=2)},
+    "drivers": {"dac": Dac(bits=2, inl_lsb=0.4, dnl_lsb=0.2, gain_error=0.05)},
+    "sar": {"adc": Adc(bits=6, dnl_lsb=0.5, inl_lsb=1.0, offset_lsb=1.5, gain_error=0.03)},
+    "ramp": {"adc": Adc(bits=6, kind="ramp", dnl_lsb=0.4, offset_lsb=1.5)},
+    "aging": {"errors": EVERY.only("drift", "telegraph", "temperature", "leakage", "stuck_on", "stuck_off")},
+    "gate factor": {"errors": EVERY.only("ir_drop"), "wires": Wires(bit_line_ohm=30.0)},
+    "gate exact": {"errors": Errors(ir_drop="exact"), "wires": Wires(bit_line_ohm=30.0)},
+    "drain exact": {"errors": Errors(ir_drop="exact"), "wires": Wires(bit_line_ohm=10.0, drive="drain")},
+}
+
+
+@pytest.mark.parametrize("which", STATIC)
+def test_every_static_error_is_the_chips(which):
+    """No class is left out in torch: codes are those of `Chip.convert` for the same cells, seed and operations."""
+    spec = replace(SONOS, **{"errors": Errors(), "adc": Adc(bits=7), **STATIC[which]})
+    rng = np.random.default_rng(4)
+    weights, x = rng.integers(-7, 8, (30, 100)), rng.integers(0, 16, (9, 100))
+    made = Programmed(spec, torch.from_numpy(weights), weight_bits=4, encoding=Encoding.DIFFERENTIAL, seed=5, log2_lsb=2)
+    (tile,) = made.mapping.tiles
+    chip = Chip(spec, seed=5)
+    for row, cells in enumerate(tile.cells):
+        chip.program(0, row, 0, cells)
+    expected, columns = 0, slice(0, tile.cells.shape[1])
+    for shift in range(0, 4, spec.dac.bits):
+        digits = np.zeros((len(x), spec.rows), np.uint8)
+        digits[:, :100] = x >> shift & spec.dac.top
+        codes = chip.convert(0, digits, columns, 2, chip.limits(np.count_nonzero(digits, axis=1), 2))
+        expected = expected + (made.mapping.combine(tile, codes) << shift + 2)
+    assert (made(torch.from_numpy(x), abits=4, signed=False).numpy() == expected).all()
+    ideal = Programmed(replace(spec, errors=Errors(), dac=Dac(bits=spec.dac.bits), adc=Adc(bits=spec.adc.bits)), torch.from_numpy(weights),
+                       weight_bits=4, encoding=Encoding.DIFFERENTIAL, log2_lsb=2)
+    assert (ideal(torch.from_numpy(x), abits=4, signed=False).numpy() != expected).any()
+
+
+def test_noise_of_larger_digits_follows_the_device():
+    """A cell's noise at half its current is not half its noise: the law saturates."""
+    spec = replace(SONOS, errors=SONOS.errors.only("read_noise"), dac=Dac(bits=2), adc=Adc(bits="ideal"))
+    made = Programmed(spec, torch.full((16, 1), 15), weight_bits=5, encoding=Encoding.DIFFERENTIAL, log2_lsb=-6)
+    for digit in (1, 2, 3):
+        sums = made(torch.full((4000, 1), digit), abits=2, signed=False)
+        sigma = 3 * float(SONOS.device.read_sigma(SONOS.device.max_amp * digit / 3)) / spec.step_amp
+        assert float(sums.std()) == pytest.approx(sigma, rel=0.02)
 
 
 @pytest.mark.parametrize("encoding", SIGNED)
@@ -148,14 +194,68 @@ def test_training_with_errors_makes_up_for_them():
 
 
 @pytest.mark.parametrize("change, message", [
-    ({"weight_bits": 1}, "convert: `weight_bits` is 1, must be 2..8"), ({"activation_bits": 9}, "`activation_bits` is 9, must be 2..8"),
+    ({"weight_bits": 1}, "convert: `weight_bits` is 1, must be an integer 2..8"),
+    ({"activation_bits": 9}, "`activation_bits` is 9, must be an integer 2..8"),
     ({"layers": ["1"]}, "convert: `1` is no Conv2d of one group and no Linear; there are 0, 3"),
     ({"example": torch.full((1, 3, 8, 8), float("nan"))}, "values that are not finite"),
+    ({"example": torch.zeros(1, 2, 8, 8)}, r"convert: the model does not take the example, torch.float32 \(1, 2, 8, 8\): "),
+    ({"example": np.zeros((1, 3, 8, 8))}, r"convert: `example` is array.*, must be Tensor\(...\)"),
+    ({"encoding": "reference"}, r"convert: `encoding` is 'reference', must be Encoding\(...\)"),
+    ({"seed": -1}, "convert: `seed` is -1, must be an integer 0.."),
     ({"encoding": Encoding.PLAIN}, "weights have signs, plain cells have none"),
 ])
 def test_bad_conversions(change, message):
     with pytest.raises(FlashError, match=message):
         rpa.flash.convert(model(), SONOS, **{"example": example(), **change})
+
+
+def test_without_an_example_the_first_batch_sets_the_activations():
+    """`convert(model, macro)` alone, of a layer that is the model: the same as with that batch as the example; and it is part of the state."""
+    torch.manual_seed(0)
+    layer = torch.nn.Conv2d(3, 20, 3, padding="same", dilation=2)
+    static = replace(SONOS, errors=SONOS.errors.only("programming"))
+    late, early = rpa.flash.convert(layer, static), rpa.flash.convert(layer, static, example=example())
+    assert isinstance(late, FlashConv2d) and not late.fitted and early.fitted
+    fresh = rpa.flash.convert(layer, static)
+    assert torch.equal(late.eval()(example()), early.eval()(example())) and late.activation.low == -8
+    late(100 * example())
+    assert torch.equal(late.activation.scale, early.activation.scale)
+    fresh.load_state_dict(late.state_dict())
+    assert torch.equal(fresh.eval()(example()), early(example()))
+
+
+def test_padding_by_name():
+    torch.manual_seed(0)
+    named, number = torch.nn.Conv2d(3, 20, 5, padding="same", dilation=2), torch.nn.Conv2d(3, 20, 5, padding=4, dilation=2)
+    number.load_state_dict(named.state_dict())
+    made = [rpa.flash.convert(each, IDEAL).eval()(example()) for each in (named, number)]
+    assert torch.equal(*made) and made[0].shape == named(example()).shape
+    with pytest.raises(FlashError, match="has no Conv2d"):
+        rpa.flash.convert(torch.nn.Conv2d(3, 20, 4, padding="same"), IDEAL)
+
+
+@pytest.mark.parametrize("where", ["before", "after", "image"])
+def test_no_nan_gets_a_code(where):
+    """Rounded to an integer, what is no number would become a code like any other."""
+    net, x = torch.nn.Sequential(torch.nn.Linear(12, 3)), torch.rand(2, 12)
+    if where == "before":
+        net[0].weight.data[1, 2] = float("nan")
+        with pytest.raises(FlashError, match=r"^convert: `0` has 1 of 36 weights that are not finite numbers$"):
+            convert(net, SONOS, example=x)
+        return
+    macros = convert(net, SONOS, example=x).eval()
+    (macros[0].layer.weight.data if where == "after" else x)[1, 2] = float("inf")
+    with pytest.raises(FlashError, match="1 of 36 values that are not" if where == "after" else "1 of 24 values that are not"):
+        macros(x)
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    ((torch.nn.Linear(3, 3), "sonos40"), "convert: `macro` is 'sonos40', must be MacroSpec(...)"),
+    (("lenet5", SONOS), "convert: `model` is 'lenet5', must be Module(...)")])
+def test_what_is_no_model_and_no_macro(arguments, message):
+    with pytest.raises(FlashError) as error:
+        convert(*arguments)
+    assert str(error.value) == message
 
 
 def test_a_model_without_layers_is_refused():

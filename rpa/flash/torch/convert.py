@@ -9,42 +9,69 @@ from typing import Any
 import torch
 from torch import nn
 
+from rpa.flash import check
 from rpa.flash.errors import FlashError
 from rpa.flash.mapping import Encoding
 from rpa.flash.spec import MacroSpec
 from rpa.flash.torch.modules import FlashConv2d, FlashLayer, FlashLinear
-from rpa.train.qat.calibrate import SHARES
 
 
-def convert(model: nn.Module, macro: MacroSpec, *, example: torch.Tensor, weight_bits: int = 4, activation_bits: int = 4,
+def convert(model: nn.Module, macro: MacroSpec, *, example: torch.Tensor | None = None, weight_bits: int = 4, activation_bits: int = 4,
             encoding: Encoding = Encoding.DIFFERENTIAL, layers: Collection[str] | None = None, seed: int = 0) -> nn.Module:
     """A copy of `model` whose `Conv2d` and `Linear` layers compute on macros; train it with :class:`Progressive`, evaluate it on one chip.
 
     example: a batch of typical inputs, which the activations' first steps are chosen from; activations that are never negative are
-    unsigned. layers: names of modules, else every one that fits (a Conv2d of several groups stays). Raises FlashError for names that are no such
-    layer and bits outside 2..8.
+    unsigned. None: each layer takes the first batch that reaches it. layers: names of modules, else every one that fits: a Conv2d of several groups,
+    with padding of other values than 0 or more on one side than on the other stays. Raises FlashError for names that are no such layer, bits outside
+    2..8, and weights and examples that are not finite.
     """
-    for name, bits in (("weight_bits", weight_bits), ("activation_bits", activation_bits)):
-        if not 2 <= bits <= 8:
-            raise FlashError(f"convert: `{name}` is {bits}, must be 2..8")
+    _check(model, macro, weight_bits, activation_bits, encoding, seed)
     wanted = _wanted(model, layers)
-    seen = _inputs(model, example, wanted)
     result = deepcopy(model)
     for number, name in enumerate(wanted):
-        parent, _, child = name.rpartition(".")
         old = result.get_submodule(name)
-        new = _macro(old, macro, seen[name], weight_bits, activation_bits, encoding, seed + number)
-        setattr(result.get_submodule(parent), child, new.to(new.layer.weight.device))
+        new = _macro(name, old, macro, weight_bits, activation_bits, encoding, seed + number)
+        new.to(new.layer.weight.device).train(old.training)
+        if not name:
+            result = new
+        else:
+            parent, _, child = name.rpartition(".")
+            setattr(result.get_submodule(parent), child, new)
+    if example is not None:
+        for name, values in _inputs(model, example, wanted).items():
+            layer = result.get_submodule(name)
+            assert isinstance(layer, FlashLayer)
+            layer.fit(values)
     return result
 
 
+def _check(model: nn.Module, macro: MacroSpec, weight_bits: int, activation_bits: int, encoding: Encoding, seed: int) -> None:
+    check.instance("convert", "model", model, nn.Module, or_ideal=False)
+    check.instance("convert", "macro", macro, MacroSpec, or_ideal=False)
+    for name, bits in (("weight_bits", weight_bits), ("activation_bits", activation_bits)):
+        check.integer("convert", name, bits, 2, 8)
+    check.instance("convert", "encoding", encoding, Encoding, or_ideal=False)
+    check.integer("convert", "seed", seed, 0, (1 << 63) - 1)
+
+
+def _padding(conv: nn.Conv2d) -> tuple[int, ...] | None:
+    """Zeros on either side of height and width; None where the sides differ, or what is put there is not 0."""
+    if conv.padding_mode != "zeros":
+        return None
+    if not isinstance(conv.padding, str):
+        return conv.padding
+    if conv.padding == "valid":
+        return (0, 0)
+    both = [space * (length - 1) for space, length in zip(conv.dilation, conv.kernel_size, strict=True)]
+    return None if any(each % 2 for each in both) else tuple(each // 2 for each in both)
+
+
 def _fits(module: nn.Module) -> bool:
-    return isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.groups == 1 and module.padding_mode == "zeros"
-                                             and not isinstance(module.padding, str))
+    return isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.groups == 1 and _padding(module) is not None)
 
 
 def _wanted(model: nn.Module, layers: Collection[str] | None) -> list[str]:
-    possible = [name for name, module in model.named_modules() if name and _fits(module)]
+    possible = [name for name, module in model.named_modules() if _fits(module)]
     if not possible:
         raise FlashError(f"convert: {type(model).__name__} has no Conv2d of one group and no Linear inside")
     for name in layers or ():
@@ -56,12 +83,15 @@ def _wanted(model: nn.Module, layers: Collection[str] | None) -> list[str]:
 @torch.no_grad()
 def _inputs(model: nn.Module, example: torch.Tensor, names: Collection[str]) -> dict[str, torch.Tensor]:
     """What comes into each layer."""
+    check.instance("convert", "example", example, torch.Tensor, or_ideal=False)
     seen: dict[str, torch.Tensor] = {}
     hooks = [model.get_submodule(name).register_forward_pre_hook(lambda _, inputs, name=name: seen.__setitem__(name, inputs[0])) for name in names]
     training = model.training
     model.eval()
     try:
         model(example)
+    except RuntimeError as error:
+        raise FlashError(f"convert: the model does not take the example, {example.dtype} {tuple(example.shape)}: {error}") from None
     finally:
         model.train(training)
         for hook in hooks:
@@ -69,33 +99,17 @@ def _inputs(model: nn.Module, example: torch.Tensor, names: Collection[str]) -> 
     missing = [name for name in names if name not in seen]
     if missing:
         raise FlashError(f"convert: the example never reaches {', '.join(missing)}")
-    if not all(torch.isfinite(values).all() for values in seen.values()):
-        raise FlashError("convert: the example gives values that are not finite")
     return seen
 
 
-def _macro(old: nn.Module, spec: MacroSpec, seen: torch.Tensor, weight_bits: int, activation_bits: int, encoding: Encoding, seed: int) -> FlashLayer:
-    common: dict[str, Any] = {"weight_bits": weight_bits, "activation_bits": activation_bits, "signed": bool((seen < 0).any()),
-                              "encoding": encoding, "seed": seed}
+def _macro(name: str, old: nn.Module, spec: MacroSpec, weight_bits: int, activation_bits: int, encoding: Encoding, seed: int) -> FlashLayer:
+    common: dict[str, Any] = {"weight_bits": weight_bits, "activation_bits": activation_bits, "encoding": encoding, "seed": seed}
+    assert isinstance(old, (nn.Linear, nn.Conv2d))
+    wrong = int((~torch.isfinite(old.weight)).sum())
+    if wrong:
+        raise FlashError(f"convert: `{name or type(old).__name__}` has {wrong} of {old.weight.numel()} weights that are not finite numbers")
     if isinstance(old, nn.Linear):
-        new: FlashLayer = FlashLinear(old.weight, old.bias, spec, **common)
-    else:
-        assert isinstance(old, nn.Conv2d) and not isinstance(old.padding, str)
-        sizes = {"stride": old.stride, "padding": old.padding, "dilation": old.dilation}
-        new = FlashConv2d(old.weight, old.bias, spec, **sizes, **common)
-    _fit(new, seen)
-    return new
-
-
-@torch.no_grad()
-def _fit(layer: FlashLayer, values: torch.Tensor) -> None:
-    """The activations' step with the least squared error."""
-    quantizer = layer.activation
-    largest = float(values.abs().max().clamp_min(1e-6))
-    best = float("inf")
-    for share in SHARES.tolist():
-        scale = largest * share / quantizer.high
-        error = float((torch.round(values / scale).clamp(quantizer.low, quantizer.high) * scale - values).square().mean())
-        if error < best:
-            best = error
-            quantizer.scale.fill_(scale)
+        return FlashLinear(old.weight, old.bias, spec, **common)
+    padding = _padding(old)
+    assert padding is not None
+    return FlashConv2d(old.weight, old.bias, spec, stride=old.stride, padding=padding, dilation=old.dilation, **common)

@@ -8,11 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from rpa.flash.errors import FlashError
 from rpa.flash.mapping import Encoding
 from rpa.flash.spec import MacroSpec
 from rpa.flash.torch.operate import Programmed
 from rpa.flash.torch.perturb import Perturb
-from rpa.train.qat.calibrate import fit_weights
+from rpa.train.qat.calibrate import SHARES, fit_weights
 from rpa.train.qat.fake import ActivationQuantizer, Layer
 
 
@@ -20,14 +21,15 @@ class FlashLayer(nn.Module):
     """What convolution and matrix product share. Weights and activations are quantized with learned steps (straight-through), then errors are added.
 
     In training: every cell's error is drawn anew for each batch, reads are noisy, and conversions add their rounding as noise. In evaluation: the
-    weights as they are now, programmed into one chip (`chip_seed`), and its conversions.
+    weights as they are now, programmed into one chip (`chip_seed`), and its conversions. The first batch gives the activations' first step, and
+    whether they have signs, unless :meth:`fit` has been called.
     """
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, spec: MacroSpec, *, weight_bits: int, activation_bits: int,
-                 signed: bool, encoding: Encoding, seed: int) -> None:
+                 encoding: Encoding, seed: int) -> None:
         super().__init__()
         self.spec, self.encoding, self.chip_seed = spec, encoding, seed
-        self.activation = ActivationQuantizer(activation_bits, "symmetric" if signed else "unsigned")
+        self.activation, self.fitted = ActivationQuantizer(activation_bits, "unsigned"), False
         self.layer = Layer(weight.detach().clone(), torch.zeros(len(weight)) if bias is None else bias.detach().clone(), weight_bits)
         with torch.no_grad():
             fit_weights(self.layer)
@@ -35,7 +37,39 @@ class FlashLayer(nn.Module):
         self.log2_lsb: float | None = None
         self._programmed: tuple[tuple[int, ...], Programmed] | None = None
 
+    @torch.no_grad()
+    def fit(self, values: torch.Tensor) -> None:
+        """Activations like these: the step with the least squared error, unsigned where none of them is negative."""
+        _finite("an input", values)
+        self._set_signed(bool((values < 0).any()))
+        quantizer = self.activation
+        largest, best = float(values.abs().max().clamp_min(1e-6)), float("inf")
+        for share in SHARES.tolist():
+            scale = largest * share / quantizer.high
+            error = float((torch.round(values / scale).clamp(quantizer.low, quantizer.high) * scale - values).square().mean())
+            if error < best:
+                best = error
+                quantizer.scale.fill_(scale)
+        self.fitted = True
+
+    def _set_signed(self, signed: bool) -> None:
+        bits = self.activation.bits
+        self.activation.kind, self.activation.low = ("symmetric", -(1 << bits - 1)) if signed else ("unsigned", 0)
+        self.activation.high = self.activation.low + (1 << bits) - 1
+
+    def get_extra_state(self) -> dict[str, bool]:
+        """What belongs to a state beside parameters."""
+        return {"fitted": self.fitted, "signed": self.activation.low < 0}
+
+    def set_extra_state(self, state: dict[str, bool]) -> None:
+        self.fitted = state["fitted"]
+        self._set_signed(state["signed"])
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            _finite("an input", x)
+        if not self.fitted:
+            self.fit(x.detach())
         quantized, step = self.activation(x), self.layer.step()
         if self.training:
             return self._noisy(quantized, self.layer.quantized(step), step)
@@ -77,6 +111,7 @@ class FlashLayer(nn.Module):
     def _exact(self, x: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
         version = (self.layer.weight._version, self.layer.scale._version, self.chip_seed)
         if self._programmed is None or self._programmed[0] != version:
+            _finite("the weights", self.layer.weight)
             integers = self.layer.integers(step).flatten(1)
             self._programmed = version, Programmed(self.spec, integers, weight_bits=self.layer.bits, encoding=self.encoding, seed=self.chip_seed,
                                                    log2_lsb=self.log2_lsb)
@@ -134,3 +169,9 @@ class FlashConv2d(FlashLayer):
         sizes = [(length + 2 * pad - space * (kernel - 1) - 1) // stride + 1 for length, pad, space, kernel, stride in
                  zip(x.shape[2:], self.padding, self.dilation, self.layer.weight.shape[2:], self.stride, strict=True)]
         return sums.transpose(1, 2).reshape(len(x), -1, *sizes)
+
+
+def _finite(what: str, values: torch.Tensor) -> None:
+    if not torch.isfinite(values).all():
+        raise FlashError(f"{what} of a layer on macros has {int((~torch.isfinite(values)).sum())} of {values.numel()} values that are not finite "
+                         "numbers: cells and digits have no code for them")
