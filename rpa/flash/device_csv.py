@@ -23,6 +23,8 @@ from rpa.flash.laws import Table
 UNITS = {"A": 1.0, "mA": 1e-3, "uA": 1e-6, "nA": 1e-9, "pA": 1e-12}
 SIZE_LIMIT = 1 << 20
 """Bytes of the largest table that is read."""
+LARGEST_AMP = 1e-3
+"""No memory cell carries more when it is read: a table that says so has another unit than it says. No source."""
 _HEADER = re.compile(r"(current|read|(?:programming|drift) (\d+(?:\.\d+)?) d) \[([^\]]*)\]")
 _EXAMPLE = '"current [nA]", "read [nA]", "programming 0 d [nA]" or "drift 5 d [nA]"'
 
@@ -46,7 +48,7 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
     try:
         if path.stat().st_size > SIZE_LIMIT:
             raise FlashError(f"{path}: {path.stat().st_size} bytes, a table of a device has at most {SIZE_LIMIT}")
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise FlashError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
@@ -82,7 +84,21 @@ def _columns(path: Path, lines: list[tuple[int, list[str]]]) -> Columns:
     for before, after, (number, _) in zip(rows, rows[1:], lines[2:], strict=False):
         if after[place] <= before[place]:
             raise FlashError(f"{path}:{number}: current {after[place]:g} A is not above the {before[place]:g} A of the line before")
+    for (number, _), row in zip(lines[1:], rows, strict=True):
+        _plausible(f"{path}:{number}", dict(zip(names, row, strict=True)), rows[-1][place])
     return dict(zip(names, zip(*rows, strict=True), strict=True))
+
+
+def _plausible(where: str, row: dict[str, float], largest: float) -> None:
+    """Refuse what no cell does: then a column has another unit than its name says."""
+    current = row["current"]
+    if current > LARGEST_AMP:
+        raise FlashError(f"{where}: `current` is {current:g} A, a cell carries at most {LARGEST_AMP:g} A; is the unit right?")
+    for name, value in row.items():
+        if abs(value) > largest:
+            raise FlashError(f"{where}: `{name}` is {value:g} A, more than the largest current of the table, {largest:g} A; is the unit right?")
+        if name.startswith("drift") and current + value < -0.01 * largest:
+            raise FlashError(f"{where}: `{name}` is {value:g} A, a cell of {current:g} A cannot lose more than that; is the unit right?")
 
 
 def _row(path: Path, line: int, fields: list[str], names: list[str], scales: list[float]) -> list[float]:

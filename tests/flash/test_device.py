@@ -121,6 +121,13 @@ def test_a_table_without_drift_does_not_drift(tmp_path):
     assert Device.from_csv(path).drifted(5e-7, 300.0) == pytest.approx(5e-7)
 
 
+def test_a_table_as_spreadsheets_write_it(tmp_path):
+    """With a byte order mark and the line ends of another system."""
+    path = tmp_path / "sheet.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + TABLE.split("\n", 1)[1].replace("\n", "\r\n").encode())
+    assert Device.from_csv(path).max_amp == pytest.approx(1e-6)
+
+
 def _replaced(old, new):
     assert old in TABLE
     return TABLE.replace(old, new)
@@ -141,6 +148,11 @@ BAD = {
     "no column": (_replaced("read [pA]", "drift 1 d [pA]"),
                   "2: no column `read`; there are current, drift 1 d, programming 0 d, programming 10 d, drift 10 d"),
     "twice": (_replaced("programming 10 d", "programming 0.0 d"), "2: column `programming 0.0 d` is there twice"),
+    "current of amperes": (_replaced("current [nA]", "current [mA]"), "4: `current` is 0.1 A, a cell carries at most 0.001 A; is the unit right?"),
+    "noise of another unit": (_replaced("read [pA]", "read [nA]"),
+                              "5: `read` is 5e-06 A, more than the largest current of the table, 1e-06 A; is the unit right?"),
+    "drift of another unit": (_replaced("100, 500, 2, 4, -1", "100, 500, 2, 4, -200"),
+                              "4: `drift 10 d` is -2e-07 A, a cell of 1e-07 A cannot lose more than that; is the unit right?"),
     "drift at once": (_replaced("drift 10 d", "drift 0 d"), "2: column `drift 0 d`: drift is 0 at 0 days, leave it out"),
 }
 
