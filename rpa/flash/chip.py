@@ -7,13 +7,14 @@ tables (:mod:`rpa.flash.kernels`) do this where they can; what is here in NumPy 
 
 from __future__ import annotations
 
+import math
 from itertools import count
 
 import numpy as np
 import numpy.typing as npt
 
 from rpa.arch.macro import bit_lengths
-from rpa.flash import kernels, noise
+from rpa.flash import check, kernels, noise, operands
 from rpa.flash.cells import Cells
 from rpa.flash.converters import Converters, driver_levels, search
 from rpa.flash.errors import FlashError
@@ -46,12 +47,12 @@ class Chip:
 
     def __init__(self, spec: MacroSpec, *, macros: int = 1, seed: int = 0, stuck_off: npt.ArrayLike | None = None,
                  stuck_on: npt.ArrayLike | None = None) -> None:
-        if type(macros) is not int or not 1 <= macros <= 4096:
-            raise FlashError(f"Chip: `macros` is {macros!r}, must be an integer 1..4096")
+        check.instance("Chip", "spec", spec, MacroSpec, or_ideal=False)
+        check.integer("Chip", "macros", macros, 1, 4096)
         self.spec, self.macros, self.seed = spec, macros, seed
         noise.key(seed)
         shape = (macros, spec.rows, spec.cols)
-        off, on = _mask("stuck_off", stuck_off, shape), _mask("stuck_on", stuck_on, shape)
+        off, on = operands.mask("stuck_off", stuck_off, shape), operands.mask("stuck_on", stuck_on, shape)
         if off is not None and on is not None and (off & on).any():
             raise FlashError(f"Chip: `stuck_off` and `stuck_on` name the same {int((off & on).sum())} cells, a cell can be only one of them")
         self._masks = off, on
@@ -72,8 +73,9 @@ class Chip:
 
     def program(self, macro: int, row: int, column: int, cells: npt.NDArray[np.uint8]) -> None:
         """Program neighbouring cells of one row, as `Macro` says; each call draws programming errors anew."""
-        self._in_reach(macro, row, column, len(cells))
-        self._state(macro).program(row, column, np.asarray(cells, np.int64) & self.spec.top, self.clock)
+        codes = operands.cells(cells, self.spec)
+        self._in_reach(macro, row, column, len(codes))
+        self._state(macro).program(row, column, codes, self.clock)
         self.versions[macro] = next(_VERSIONS)
 
     def reprogram(self, macro: int, targets: npt.ArrayLike, where: npt.ArrayLike | None = None) -> None:
@@ -97,8 +99,7 @@ class Chip:
 
     def age(self, days: float) -> None:
         """Let time pass; it shows where `errors.drift_days` is not "ideal", and then no longer than the device's laws are known."""
-        if not np.isfinite(days) or days < 0:
-            raise FlashError(f"Chip.age: {days!r} days, must be a finite number, at least 0")
+        check.number("Chip.age", "days", days, 0, math.inf, "days")
         if not isinstance(self.spec.errors.drift_days, str):
             self.spec.device.check_age("Chip.age", self.clock + days + self.spec.errors.drift_days)
         self.clock += float(days)
@@ -155,11 +156,11 @@ class Chip:
         """As `Macro.convert`. log2_lsb: also between whole numbers, -8..24. first: number of the first operation, or one for each; the macro's own
         count, which then goes on, where it is None."""
         self._in_reach(macro, 0, 0, 0)
-        digits = self._digits(digits)
+        digits = operands.digits(digits, self.spec)
         numbers = self.take_numbers(macro, len(digits), first)
         if not -8 <= log2_lsb <= 24:
             raise FlashError(f"Chip.convert: `log2_lsb` is {log2_lsb}, must be -8..24")
-        limits = np.minimum(np.broadcast_to(np.asarray(limits, np.int64), (len(digits),)), (1 << self.spec.adc.code_bits) - 1)
+        limits = operands.limits(limits, len(digits), self.spec)
         lines, blocks = kernels.lines_of(self, columns), self.block_of(numbers)
         out = np.empty((len(digits), len(lines)), np.int64)
         for block in np.unique(blocks):
@@ -267,13 +268,6 @@ class Chip:
         codes = np.floor((sums + step / 2) / step).astype(np.int64)
         return np.clip(codes, 0, limits[:, None])
 
-    def _digits(self, digits: npt.ArrayLike) -> npt.NDArray[np.uint8]:
-        digits = np.asarray(digits)
-        if digits.ndim != 2 or digits.shape[1] != self.spec.rows or digits.dtype != np.uint8 or digits.max(initial=0) > self.spec.dac.top:
-            raise FlashError(f"Chip.convert: `digits` are {digits.dtype} {digits.shape} up to {digits.max(initial=0)}, "
-                             f"must be uint8 (operations, {self.spec.rows}) up to {self.spec.dac.top}")
-        return digits
-
     def _state(self, macro: int) -> Cells:
         if macro not in self._cells:
             self._in_reach(macro, 0, 0, 0)
@@ -292,12 +286,3 @@ class Chip:
         if not (0 <= macro < self.macros and 0 <= row < spec.rows and 0 <= column <= spec.cols - count):
             raise FlashError(f"Chip: macro {macro}, row {row}, bit lines {column}..{column + count - 1}; there are {self.macros} macros of "
                              f"{spec.rows} rows and {spec.cols} bit lines")
-
-
-def _mask(name: str, mask: npt.ArrayLike | None, shape: tuple[int, int, int]) -> Mask | None:
-    if mask is None:
-        return None
-    found = np.asarray(mask)
-    if found.dtype != bool or found.shape != shape:
-        raise FlashError(f"Chip: `{name}` is {found.dtype} {found.shape}, must be bool {shape}: macros, rows, bit lines")
-    return found

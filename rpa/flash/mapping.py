@@ -124,8 +124,11 @@ def tiles(weights: npt.NDArray[np.integer], *, cell_bits: int, rows: int, cols: 
     Raises FlashError for weights that do not fit the encoding, the bits or the macro.
     """
     weights, present = _checked(weights, present)
+    if encoding not in list(Encoding):
+        raise FlashError(f"mapping: `encoding` is {encoding!r}, must be one of {', '.join(each.name.lower() for each in Encoding)}")
     encoding = Encoding(encoding)
     check.integer("mapping", "cell_bits", cell_bits, 1, 4)
+    check.integer("mapping", "rows", rows, 1, 1024)
     if line < 1 or cols < line:
         raise FlashError(f"mapping: a macro of {cols} bit lines has no line of {line}; it needs at least as many bit lines as the array has columns")
     offset = _reference(weights, encoding, reference)

@@ -115,6 +115,9 @@ def test_input_zero_points_belong_to_the_bias():
     (np.array([[1]]), {"encoding": Encoding.PLAIN, "cols": 2}, "has no line of 4"),
     (np.array([[1] * 9]), {"encoding": Encoding.PLAIN, "cuts": [np.arange(9)]}, "must have 1..8"),
     (np.array([[1]]), {"encoding": Encoding.PLAIN, "cell_bits": 5}, "`cell_bits`"),
+    (np.array([[1]]), {"encoding": Encoding.PLAIN, "rows": 0}, r"mapping: `rows` is 0, must be an integer 1..1024"),
+    (np.array([[1]]), {"encoding": 7}, "mapping: `encoding` is 7, must be one of plain, differential, reference"),
+    (np.array([[np.nan]]), {"encoding": Encoding.DIFFERENTIAL}, r"weights are float64 \(1, 1\), must be integers"),
 ])
 def test_weights_that_do_not_fit_are_named(weights, options, message):
     with pytest.raises(FlashError, match=message):
