@@ -48,6 +48,8 @@ class FlashNet:
 
     def __init__(self, net: IntNet, placement: Wanted = ALL, spec: MacroSpec | None = None, *, line: int = 16, chip: Macro | None = None,
                  macros: int | None = None, seed: int = 0) -> None:
+        check.instance("FlashNet", "net", net, IntNet, or_ideal=False)
+        check.integer("FlashNet", "line", line, 1, 1024)
         self.net, self.line = net, line
         self.spec = _spec(spec, chip)
         self.observer: Observer | None = None
@@ -165,6 +167,8 @@ class FlashNet:
 
 def _spec(spec: MacroSpec | None, chip: Macro | None) -> MacroSpec:
     """The macros' spec; a chip has its own."""
+    if spec is not None:
+        check.instance("FlashNet", "spec", spec, MacroSpec, or_ideal=False)
     if isinstance(chip, Chip):
         if spec is not None and spec != chip.spec:
             raise FlashError("FlashNet: `spec` is not that of `chip`; leave it out, or give a chip of this spec")

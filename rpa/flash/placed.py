@@ -198,9 +198,12 @@ def _placements(net: IntNet, placement: Wanted) -> list[tuple[Mac, Placement]]:
     macs = {node.name: node for node in net.nodes if isinstance(node, Mac)}
     if isinstance(placement, str) and placement == ALL:
         return [(node, Placement()) for node in macs.values() if any(map(joins_channels, node.terms))]
+    if not isinstance(placement, Collection):
+        raise FlashError(f"placement: {placement!r}, must be \"all\", names of layers, or a Placement for each name")
     if not isinstance(placement, Mapping):
         placement = dict.fromkeys([placement] if isinstance(placement, str) else placement, Placement())
-    for name in placement:
+    for name, one in placement.items():
+        check.instance("placement", name, one, Placement, or_ideal=False)
         if name not in macs:
             hint = did_you_mean(name, tuple(macs)) or f"there are {', '.join(macs)}"
             raise FlashError(f"`{net.name}` has no sum of products called `{name}`; {hint}")

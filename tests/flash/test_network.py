@@ -187,10 +187,20 @@ def test_tiles_of_one_layer_can_share_a_macro():
     (["to_z"], "no sum of products called `to_z`"),
     ({"to_a": Placement(terms=(2,))}, "`to_a`: term 2 does not exist"),
     ({"to_a": Placement(encoding=Encoding.PLAIN)}, "`to_a`: mapping: weights reach -8"),
+    ({"to_a": "flash"}, r"placement: `to_a` is 'flash', must be Placement\(...\)"), (3, 'placement: 3, must be "all", names of layers'),
 ])
 def test_what_cannot_be_placed_is_named(placement, message):
     with pytest.raises(FlashError, match=message):
         FlashNet(small_net()[0], placement, LOSSLESS)
+
+
+@pytest.mark.parametrize("options, message", [
+    ({"net": None}, r"FlashNet: `net` is None, must be IntNet\(...\)"),
+    ({"spec": "sonos40"}, r"FlashNet: `spec` is 'sonos40', must be MacroSpec\(...\)"),
+    ({"line": 0}, "FlashNet: `line` is 0, must be an integer 1..1024")])
+def test_no_network_no_macro_no_line(options, message):
+    with pytest.raises(FlashError, match=message):
+        FlashNet(**{"net": small_net()[0], **options})
 
 
 @pytest.mark.parametrize("options, message", [({"log2_lsb": 30}, "`log2_lsb` is 30"), ({"weight_bits": 0}, "`weight_bits` is 0"),

@@ -12,6 +12,7 @@ from rpa.flash import kernels  # noqa: E402
 from rpa.flash.chip import Chip  # noqa: E402
 from rpa.flash.errors import FlashError  # noqa: E402
 from rpa.flash.mapping import Encoding  # noqa: E402
+from rpa.flash.parts import Programming  # noqa: E402
 from rpa.flash.spec import Adc, Dac, Errors, MacroSpec, Wires  # noqa: E402
 from rpa.flash.torch import FlashConv2d, FlashLinear, Progressive, convert  # noqa: E402
 from rpa.flash.torch.operate import Programmed  # noqa: E402
@@ -132,6 +133,25 @@ def test_errors_of_weights_follow_the_device(encoding):
     if encoding == Encoding.REFERENCE:      # one reference cell an input, whatever the output
         assert abs(float(errors.mean(0).std()) / sigma[1] - 1) < 0.1
     assert len(torch.unique(errors)) > 100_000
+
+
+@pytest.mark.parametrize("kind", ["macro", "network"])
+def test_noise_comes_after_quantization(kind):
+    """A fault of published models is noise before it: rounding then swallows what is smaller than half a step, and makes whole steps of the rest."""
+    spec = replace(SONOS, errors=Errors(programming=Programming(scale=0.2)))
+    torch.manual_seed(0)
+    linear = torch.nn.Linear(40, 30, bias=False)
+    made = convert(linear, spec, example=torch.eye(40)).train()
+    made.log2_lsb = -20     # a step of conversions that adds nothing to see
+    step = made.layer.step().detach()[:, None]
+    integers = made.layer.integers(step[:, 0]).float()
+    if kind == "macro":
+        weights = made(torch.eye(40)).detach().T
+    else:       # as `rpa.flash.torch.aware` trains whole networks
+        made.layer.errors = Perturb(spec, weight_bits=4, seed=1)
+        weights = made.layer.train().quantized(step[:, 0]).detach()
+    wrong = (weights / step - integers)[integers != 0].abs()
+    assert ((wrong > 1e-4) & (wrong < 0.4)).float().mean() > 0.99 and torch.unique(wrong).numel() > 900
 
 
 def test_stuck_cells_go_to_their_ends():
