@@ -14,7 +14,7 @@ from rpa.flash.errors import FlashError  # noqa: E402
 from rpa.flash.mapping import Encoding  # noqa: E402
 from rpa.flash.parts import Programming  # noqa: E402
 from rpa.flash.spec import Adc, Dac, Errors, MacroSpec, Wires  # noqa: E402
-from rpa.flash.torch import FlashConv2d, FlashLinear, Progressive, convert  # noqa: E402
+from rpa.flash.torch import FlashConv2d, FlashLinear, Progressive, calibrate, convert  # noqa: E402
 from rpa.flash.torch.operate import Programmed  # noqa: E402
 from rpa.flash.torch.perturb import Perturb  # noqa: E402
 
@@ -242,6 +242,41 @@ def test_without_an_example_the_first_batch_sets_the_activations():
     assert torch.equal(late.activation.scale, early.activation.scale)
     fresh.load_state_dict(late.state_dict())
     assert torch.equal(fresh.eval()(example()), early(example()))
+
+
+@pytest.mark.parametrize("bits", [5, 8])
+def test_calibrated_ranges_are_better_than_those_that_never_clip(bits):
+    """Weights and activations of 8 bits: the output's error, by torch in floating point, falls; a range is part of the state."""
+    spec = replace(MacroSpec.preset("ideal"), adc=Adc(bits=bits))
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 20, 5, padding=2), torch.nn.ReLU(), torch.nn.Conv2d(20, 20, 3)).eval()
+    macros = convert(net, spec, example=example(), weight_bits=8, activation_bits=8, encoding=Encoding.REFERENCE).train()
+
+    def error():
+        was = macros.training
+        with torch.no_grad():
+            out = float((macros.eval()(other) - net(other)).square().mean())
+        macros.train(was)
+        return out
+
+    other = torch.randn(6, 3, 8, 8, generator=torch.Generator().manual_seed(2))
+    before, found = error(), calibrate(macros, example())
+    assert set(found) == {"0", "2"} and macros.training
+    assert error() < before / 1.5 and all(one.error <= one.error_never_clipping and 0 <= one.log2_lsb <= one.never_clips for one in found.values())
+    fresh = convert(net, spec, weight_bits=8, activation_bits=8, encoding=Encoding.REFERENCE).eval()
+    fresh.load_state_dict(macros.state_dict())
+    assert fresh[2].log2_lsb == found["2"].log2_lsb and torch.equal(fresh(other), macros.eval()(other))
+    with pytest.raises(FlashError, match="calibrate: Sequential has no layer on macros inside"):
+        calibrate(net, other)
+
+
+def test_another_range_after_the_first_run():
+    macros = convert(model(), replace(SONOS, errors=Errors()), example=example()).eval()
+    first = macros(example())
+    macros[0].log2_lsb = 7
+    assert not torch.equal(first, macros(example()))
+    macros[0].log2_lsb = None
+    assert torch.equal(first, macros(example()))
 
 
 def test_padding_by_name():

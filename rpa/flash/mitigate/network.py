@@ -61,7 +61,8 @@ def _observed(net: FlashNet, images: Mapping[str, np.ndarray], observer: Observe
 def correct(net: FlashNet, activities: Activities | None = None) -> dict[int, float]:
     """Correct the cells of a gate-driven network for its wires, by exact currents in the form "mean"; returns the gain of each macro.
 
-    activities: of :func:`measure_activity`; None: the wires' own. Other tiles of a macro are only wire while one is read, and all share a gain.
+    activities: of :func:`measure_activity`, right where wires are exact; None: the wires' own, right where `errors.ir_drop` is "factor", which loses
+    the same whatever the inputs are. Other tiles of a macro are only wire while one is read, and all share a gain.
     """
     chip, wires = _chip(net), net.spec.wires
     if not isinstance(wires, Wires) or wires.drive != "gate":

@@ -35,6 +35,7 @@ class FlashLayer(nn.Module):
             fit_weights(self.layer)
         self.perturb = Perturb(spec, weight_bits=weight_bits, encoding=encoding, seed=seed)
         self.log2_lsb: float | None = None
+        """Step of conversions as a power of two of (digit 1 times cell code 1), as :func:`rpa.flash.torch.calibrate` sets it; None: nothing clips."""
         self._programmed: tuple[tuple[int, ...], Programmed] | None = None
 
     @torch.no_grad()
@@ -57,19 +58,16 @@ class FlashLayer(nn.Module):
         self.activation.kind, self.activation.low = ("symmetric", -(1 << bits - 1)) if signed else ("unsigned", 0)
         self.activation.high = self.activation.low + (1 << bits) - 1
 
-    def get_extra_state(self) -> dict[str, bool]:
+    def get_extra_state(self) -> dict[str, Any]:
         """What belongs to a state beside parameters."""
-        return {"fitted": self.fitted, "signed": self.activation.low < 0}
+        return {"fitted": self.fitted, "signed": self.activation.low < 0, "log2_lsb": self.log2_lsb}
 
-    def set_extra_state(self, state: dict[str, bool]) -> None:
-        self.fitted = state["fitted"]
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        self.fitted, self.log2_lsb = state["fitted"], state["log2_lsb"]
         self._set_signed(state["signed"])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if not self.training:
-            _finite("an input", x)
-        if not self.fitted:
-            self.fit(x.detach())
+        self._look_at(x)
         quantized, step = self.activation(x), self.layer.step()
         if self.training:
             return self._noisy(quantized, self.layer.quantized(step), step)
@@ -108,17 +106,33 @@ class FlashLayer(nn.Module):
         return max(0.0, torch.tensor(largest).log2().ceil().item() - self.spec.adc.code_bits)
 
     @torch.no_grad()
+    def integer_vectors(self, x: torch.Tensor) -> torch.Tensor:
+        """(..., K) integers that word lines see for an input of the layer."""
+        self._look_at(x)
+        return self.vectors(torch.round(self.activation(x) / self.activation.step()))
+
+    def _look_at(self, x: torch.Tensor) -> None:
+        if not self.training:
+            _finite("an input", x)
+        if not self.fitted:
+            self.fit(x.detach())
+
+    @torch.no_grad()
     def _exact(self, x: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
+        unit = self.activation.step()
+        sums = self.programmed(step)(self.vectors(torch.round(x / unit)), abits=self.activation.bits, signed=self.activation.low < 0)
+        return self.folded(sums * unit * step + self.layer.rounded_bias(unit * step), x)
+
+    def programmed(self, step: torch.Tensor) -> Programmed:
+        """The chip with the weights as they are now, in steps (M,); its conversions as `log2_lsb` says."""
         version = (self.layer.weight._version, self.layer.scale._version, self.chip_seed)
         if self._programmed is None or self._programmed[0] != version:
             _finite("the weights", self.layer.weight)
-            integers = self.layer.integers(step).flatten(1)
-            self._programmed = version, Programmed(self.spec, integers, weight_bits=self.layer.bits, encoding=self.encoding, seed=self.chip_seed,
-                                                   log2_lsb=self.log2_lsb)
-        unit = self.activation.step()
-        vectors = self.vectors(torch.round(x / unit))
-        sums = self._programmed[1](vectors, abits=self.activation.bits, signed=self.activation.low < 0)
-        return self.folded(sums * unit * step + self.layer.rounded_bias(unit * step), x)
+            self._programmed = version, Programmed(self.spec, self.layer.integers(step).flatten(1), weight_bits=self.layer.bits,
+                                                   encoding=self.encoding, seed=self.chip_seed)
+        found = self._programmed[1]
+        found.log2_lsb = found.finest if self.log2_lsb is None else self.log2_lsb
+        return found
 
     def product(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         """The layer's product in real numbers."""
