@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ import numpy as np
 from rpa.arch.config import ArrayConfig
 from rpa.compile.compiled import CompiledNet, NetRun, compile_net
 from rpa.compile.errors import CompileError
-from rpa.compile.placement import Verdict, Wish, resolve
+from rpa.compile.placement import Verdict, Wish, resolve, wish
 from rpa.net.graph import Graph
 from rpa.net.integer import HostStep, IntNet
 
@@ -73,17 +73,19 @@ class CompiledModel:
 
 def compile_model(model: Any, example: np.ndarray | Mapping[str, np.ndarray] | None = None, *, widths: Any = "8",
                   calibration: np.ndarray | Mapping[str, np.ndarray] | None = None, config: ArrayConfig | None = None, effort: bool = True,
-                  place: Wish | None = None, host: bool = False, **choices: Any) -> CompiledModel:
+                  place: Wish | str | Sequence[str] | None = None, host: bool = False, **choices: Any) -> CompiledModel:
     """Quantize and compile a model.
 
     model: an ONNX file, bytes or ModelProto, a `torch.nn.Module`, a :class:`rpa.net.graph.Graph`, or an integer network.
     example: real numbers (N, C, H, W); a torch module is exported with the first of them. They also calibrate, unless `calibration` is given.
-    widths: "8", "w4a8", a table of widths or its file (`rpa.quant.widths`). place: layers for NOR-flash macros
-    (`rpa.compile.placement.wish`), whose ranges the same images calibrate. host: the host may compute a Softmax that stands last.
+    widths: "8", "w4a8", a table of widths or its file (`rpa.quant.widths`). place: layers for NOR-flash macros, as
+    "fc1=flash" or "auto=energy" (`rpa.compile.placement.wish` takes more); the same images calibrate their ranges. host: the host may compute a
+    Softmax that stands last.
     choices: fields of `rpa.quant.options.Options`.
     A model with quantized weights (QDQ, QOperator, QONNX) keeps its own integers: widths and calibration do not apply.
     Raises NetError, QuantError or CompileError, which name every node concerned.
     """
+    place = _wanted(place)
     config = config or ArrayConfig.preset("default" if place is None else "hybrid")
     if isinstance(model, IntNet):
         return _compiled(model, config, effort, place, None)
@@ -101,6 +103,12 @@ def compile_model(model: Any, example: np.ndarray | Mapping[str, np.ndarray] | N
 
     quantized = quantize(graph, images, widths, **choices)
     return replace(_compiled(quantized.net, config, effort, place, images, quantized), graph=graph)
+
+
+def _wanted(place: Wish | str | Sequence[str] | None) -> Wish | None:
+    if place is None or isinstance(place, Wish):
+        return place
+    return wish(place) if len(place) else None
 
 
 def host_steps(net: Graph | IntNet) -> tuple[HostStep, ...]:

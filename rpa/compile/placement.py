@@ -56,12 +56,13 @@ class Verdict:
     """Of both: cycles, nJ, or relative error of the outputs where the array's is 0."""
 
 
-def wish(items: Sequence[str], **fields) -> Wish:
-    """Read `NAME=flash`, `NAME=array`, `all=flash` and `auto=GOAL`. Raises CompileError for anything else."""
+def wish(items: str | Sequence[str], **fields) -> Wish:
+    """Read `NAME=flash`, `NAME=array`, `all=flash` and `auto=GOAL`, one or several. Raises CompileError for anything else."""
+    items = [items] if isinstance(items, str) else items
     layers: dict[str, str] = {}
     goal = None
     for item in items:
-        name, _, where = item.partition("=")
+        name, _, where = str(item).partition("=")
         if name == AUTO and where in GOALS and goal is None:
             goal = where
         elif name and name != AUTO and where in (FLASH, ARRAY) and name not in layers:

@@ -61,10 +61,18 @@ def test_accuracy_keeps_within_the_loss(loss):
         assert np.sqrt(((got - exact) ** 2).sum() / ((exact - net.features["b"].zero_point) ** 2).sum()) <= loss + 1e-9
 
 
-def test_the_front_door_calibrates_ranges():
+@pytest.mark.parametrize("place", [wish(["to_b=flash"]), ["to_b=flash"], "to_b=flash"])
+def test_the_front_door_calibrates_ranges(place):
     net, _ = network()
-    model = compile_model(net, config=CONFIG, place=wish(["to_b=flash"]))
+    model = compile_model(net, config=CONFIG, place=place)
     assert model.verdicts == () and [choice.kernel for choice in model.compiled.mapped.choices][1] == "flash"
+
+
+def test_the_front_door_without_a_wish():
+    net, _ = network()
+    assert all(choice.kernel != "flash" for choice in compile_model(net, config=CONFIG, place=[]).compiled.mapped.choices)
+    with pytest.raises(CompileError, match="placement `3`, must be NAME=flash"):
+        compile_model(net, config=CONFIG, place=[3])
 
 
 @pytest.mark.parametrize("items, message", [
