@@ -127,7 +127,7 @@ def simulators() -> list[bool]:
         for size in (8, 32, 64):
             met += _against_ngspice(size)
     if find_spec("badcrossbar") is None:
-        print("badcrossbar: skipped, it is not installed (pip install badcrossbar, which needs the headers of cairo)")
+        print("badcrossbar: skipped, it is not installed (pip install --no-deps badcrossbar pathvalidate; its pictures alone need cairo)")
     else:
         for size in (8, 32, 64, 128):
             met.append(_against_badcrossbar(size))
