@@ -46,10 +46,17 @@ def open_flash(model: str, widths: str = "8", *, calibration: np.ndarray | None 
 
 
 def place(net: IntNet, spec: MacroSpec, *, layers: str = ALL, encoding: str = "differential", seed: int = 0, line: int = 16) -> FlashNet:
-    """Some layers, names with commas between them or "all", on macros."""
+    """Some layers, names with commas between them or "all", on macros; `conv2` also means `conv2.1`, as the importer calls what it has split."""
     joining = [node.name for node in net.nodes if isinstance(node, Mac) and any(map(joins_channels, node.terms))]
     one = Placement(encoding=Encoding[encoding.upper()])
-    return FlashNet(net, dict.fromkeys(joining if layers == ALL else layers.split(","), one), spec, seed=seed, line=line)
+    wanted = joining if layers == ALL else [node for name in layers.split(",") for node in _nodes(name.strip(), net)]
+    return FlashNet(net, dict.fromkeys(wanted, one), spec, seed=seed, line=line)
+
+
+def _nodes(name: str, net: IntNet) -> list[str]:
+    """The node of this name, else those that the importer made of it; a name that is unknown as it is."""
+    known = [node.name for node in net.nodes if isinstance(node, Mac)]
+    return [name] if name in known else [node for node in known if name and node.startswith(f"{name}.")] or [name]
 
 
 def with_sizes(spec: MacroSpec, *, rows: int, cols: int, cell_bits: int, dac_bits: int, adc_bits: int) -> MacroSpec:

@@ -18,6 +18,13 @@ def test_calibrate_prints_ranges(rpa):
     assert "fc3: sums of bit lines" in text and "####" in text
 
 
+def test_layers_by_the_models_names(rpa):
+    """As with `rpa compile --place`: conv1 is what the importer calls conv1.1."""
+    one, other = (rpa("flash", "energy", "lenet5_w4a3", "--images", "2", "--json", "--layers", names).data["layers"] for names in
+                  ("conv1, fc3", "conv1.1,fc3"))
+    assert one == other and [row["layer"] for row in one] == ["conv1.1", "fc3", "all"]
+
+
 def test_energy_prints_where_it_goes(rpa):
     found = rpa("flash", "energy", "lenet5_w4a3", "--json", *SMALL).data
     layers = found["layers"]
