@@ -11,6 +11,9 @@ from rpa.cli.flash_options import AdcBits, CellBits, Cols, DacBits, EncodingName
 from rpa.cli.options import AsJson, Calibration
 from rpa.report.tables import print_json, print_rows
 
+CONVERSIONS = ("conversions", "skipped [%]", "rows driven [%]", "ADC saved [%]", "adc before [nJ]")
+"""Columns of a table of their own."""
+
 
 def energy(
     model: Model,
@@ -47,7 +50,9 @@ def energy(
     if as_json:
         print_json({"layers": found.rows(), "area": area[0], "constants": found.technology.rows()})
         return
-    print_rows(found.rows())
+    print_rows([{name: value for name, value in row.items() if name not in CONVERSIONS} for row in found.rows()])
+    print_rows([{"layer": row["layer"], **{name: row[name] for name in CONVERSIONS}, "adc after [nJ]": row["adc [nJ]"]}
+                for row in found.rows()], title="Conversions that start at the highest bit that can be set, and none where no word line is driven")
     print_rows(area)
     if constants:
         print_rows(found.technology.rows())

@@ -147,6 +147,7 @@ class LayerReport:
 
     layer: str
     energy: Split
+    """With converters as the spec says: aware of sparsity or not."""
     full: Split
     """With converters that always convert with all bits."""
     digital_pj: float
@@ -157,10 +158,13 @@ class LayerReport:
     def row(self) -> dict[str, Any]:
         """For tables."""
         made, skipped = self.counts.conversions, self.counts.skipped
+        if not self.counts.spec.adc.sparsity_aware:
+            made, skipped = made + skipped, 0
         parts = {f"{each.name} [nJ]": getattr(self.energy, each.name) / 1e3 for each in fields(Split)}
         return {"layer": self.layer, "cycles": self.cycles, **parts, "energy [nJ]": self.energy.total / 1e3,
                 "array instead [nJ]": self.digital_pj / 1e3, "conversions": made / self.counts.images,
-                "skipped [%]": 100 * skipped / max(1, made + skipped), "ADC saved [%]": saved(self.full.adc, self.energy.adc),
+                "skipped [%]": 100 * skipped / max(1, made + skipped), "adc before [nJ]": self.full.adc / 1e3,
+                "ADC saved [%]": saved(self.full.adc, self.energy.adc),
                 "rows driven [%]": 100 * self.counts.active / max(1, self.counts.word_lines)}
 
 
@@ -203,6 +207,6 @@ def report(flash: FlashNet, technology: Technology | None = None, timing: Timing
 
 def _layer(counts: LayerCounts, technology: Technology, timing: Timing | None, line: int) -> LayerReport:
     each = 1 / counts.images
-    return LayerReport(layer=counts.name, energy=macro_energy(counts, technology, aware=True) * each,
+    return LayerReport(layer=counts.name, energy=macro_energy(counts, technology) * each,
                        full=macro_energy(counts, technology, aware=False) * each, digital_pj=digital_energy(counts, technology) * each,
                        cycles=cycles(counts, timing, line=line) * each, counts=counts)

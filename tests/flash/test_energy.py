@@ -141,7 +141,24 @@ def test_reports_add_up_and_are_per_image():
     assert [row["layer"] for row in rows] == ["to_a", "to_b", "all"]
     for name in ("energy [nJ]", "adc [nJ]", "array instead [nJ]", "cycles"):
         assert rows[2][name] == pytest.approx(rows[0][name] + rows[1][name])
+    assert all(row["ADC saved [%]"] == pytest.approx(100 * (1 - row["adc [nJ]"] / row["adc before [nJ]"])) for row in rows)
+    assert rows[2]["adc before [nJ]"] > rows[2]["adc [nJ]"] > 0
     assert saved(4, 1) == 75 and saved(0, 0) == 0
+
+
+def test_converters_that_are_not_aware_of_sparsity():
+    """They convert everything with all bits, and save nothing."""
+    build = Builder((6, 6, 8), 4, seed=2, signed=False)
+    build.mac("a", [build.term("x", 16, 3, 4, pad=1)], bits=8, signed=True)
+    net, image = build.net("a"), build.image()
+    image[:3] = 0
+    aware, plain = (FlashNet(net, "all", replace(IDEAL, adc=replace(IDEAL.adc, sparsity_aware=sparse))) for sparse in (True, False))
+    for flash in (aware, plain):
+        flash.run_many({"x": image[None]})
+    (one, *_), (other, *_) = report(aware).rows(), report(plain).rows()
+    assert one["skipped [%]"] > 0 and one["ADC saved [%]"] > 0
+    assert other["skipped [%]"] == other["ADC saved [%]"] == 0 and other["adc [nJ]"] == one["adc before [nJ]"] == other["adc before [nJ]"]
+    assert other["conversions"] * (1 - one["skipped [%]"] / 100) == pytest.approx(one["conversions"])
 
 
 def test_wires_do_not_skip_fully_connected_layers():
