@@ -188,8 +188,7 @@ class Chip:
     @property
     def compression_per_unit(self) -> float:
         """c in 1 / (2^-fraction_bits of a digit 1 times a cell code 1)."""
-        law = self.spec.errors.nonlinearity
-        return 0.0 if isinstance(law, str) else law.compression_per_amp * self.spec.step_amp / self.spec.dac.top / (1 << FRACTION_BITS)
+        return self.spec.compression / (1 << FRACTION_BITS)
 
     def thresholds(self, macro: int, log2_lsb: float) -> Ints | None:
         """(converters, codes) least sums (2^-fraction_bits) of codes, or None where converters are ideal."""

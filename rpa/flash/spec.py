@@ -250,6 +250,12 @@ class MacroSpec:
         """Current from one code to the next, at full drive."""
         return (self.device.max_amp - self.min_amp) / self.top
 
+    @property
+    def compression(self) -> float:
+        """c of the sense circuits' I / (1 + c*I), in 1 / (digit 1 times cell code 1); 0 where nothing is nonlinear."""
+        law = self.errors.nonlinearity
+        return 0.0 if isinstance(law, str) else law.compression_per_amp * self.step_amp / self.dac.top
+
     @classmethod
     def preset(cls, name: str) -> MacroSpec:
         """A macro by name, 128 x 128 x 4 bit: "ideal", or a device with programming and read noise. FlashError for another name."""

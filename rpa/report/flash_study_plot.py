@@ -84,6 +84,7 @@ def _bars(figure, rows: Sequence[Row], label: Callable[[Row], str], lines: Seque
     low, high = min(values), max([*values, *(value for value, _, _ in lines)])
     room = max(0.5, 0.2 * (high - low))
     axes.set(xlim=(max(0, low - room), high + room), xlabel="accuracy [%]; standard deviation over chips")
+    axes.set_xticks([tick for tick in axes.get_xticks() if low - room <= tick <= 100])
     for value, colour, text in lines:
         axes.axvline(value, color=colour, linestyle="--", label=text)
     axes.invert_yaxis()

@@ -12,7 +12,7 @@ from rpa.flash import kernels  # noqa: E402
 from rpa.flash.chip import Chip  # noqa: E402
 from rpa.flash.errors import FlashError  # noqa: E402
 from rpa.flash.mapping import Encoding  # noqa: E402
-from rpa.flash.parts import Programming  # noqa: E402
+from rpa.flash.parts import Nonlinearity, Programming  # noqa: E402
 from rpa.flash.spec import Adc, Dac, Errors, MacroSpec, Wires  # noqa: E402
 from rpa.flash.torch import FlashConv2d, FlashLinear, Progressive, calibrate, convert  # noqa: E402
 from rpa.flash.torch.operate import Programmed  # noqa: E402
@@ -152,6 +152,24 @@ def test_noise_comes_after_quantization(kind):
         weights = made.layer.train().quantized(step[:, 0]).detach()
     wrong = (weights / step - integers)[integers != 0].abs()
     assert ((wrong > 1e-4) & (wrong < 0.4)).float().mean() > 0.99 and torch.unique(wrong).numel() > 900
+
+
+@pytest.mark.parametrize("encoding", SIGNED)
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("weight_bits, inputs, left", [(4, 90, 1e-3), (7, 90, 0.01), (4, 250, 0.05)])
+def test_training_sees_the_compression_that_the_chip_has(encoding, signed, weight_bits, inputs, left):
+    """Squared, against what the chip's sums are less than without it. Two tiles do not have quite equal parts."""
+    torch.manual_seed(7)
+    spec = replace(IDEAL, errors=Errors(nonlinearity=Nonlinearity(sense_ohm=50_000.0)))
+    layer = FlashLinear(torch.randn(12, inputs), None, spec, weight_bits=weight_bits, activation_bits=4, encoding=encoding, seed=1)
+    x = torch.randn(40, inputs) if signed else torch.rand(40, inputs)
+    layer.fit(x)
+    layer.log2_lsb = -6  # what rounding leaves is little
+    with torch.no_grad():
+        chip, trained = layer.eval()(x), layer.train()(x)
+        layer.spec = replace(spec, errors=Errors())
+        without = layer(x)
+    assert (trained - chip).square().mean() < left * (without - chip).square().mean()
 
 
 def test_stuck_cells_go_to_their_ends():

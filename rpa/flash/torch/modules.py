@@ -10,7 +10,9 @@ from torch import nn
 
 from rpa.flash.errors import FlashError
 from rpa.flash.mapping import Encoding
+from rpa.flash.patterns import Passes
 from rpa.flash.spec import MacroSpec
+from rpa.flash.torch.compress import lost
 from rpa.flash.torch.operate import Programmed
 from rpa.flash.torch.perturb import Perturb
 from rpa.train.qat.calibrate import SHARES, fit_weights
@@ -20,9 +22,10 @@ from rpa.train.qat.fake import ActivationQuantizer, Layer
 class FlashLayer(nn.Module):
     """What convolution and matrix product share. Weights and activations are quantized with learned steps (straight-through), then errors are added.
 
-    In training: every cell's error is drawn anew for each batch, reads are noisy, and conversions add their rounding as noise. In evaluation: the
-    weights as they are now, programmed into one chip (`chip_seed`), and its conversions. The first batch gives the activations' first step, and
-    whether they have signs, unless :meth:`fit` has been called.
+    In training: every cell's error is drawn anew for each batch, sense circuits compress currents, reads are noisy, and conversions add their
+    rounding as noise; wires, traps, unequal digits and faults of converters are left to evaluation. In evaluation: the weights as they are now,
+    programmed into one chip (`chip_seed`), and its conversions. The first batch gives the activations' first step, and whether they have signs,
+    unless :meth:`fit` has been called.
     """
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, spec: MacroSpec, *, weight_bits: int, activation_bits: int,
@@ -76,10 +79,26 @@ class FlashLayer(nn.Module):
     def _noisy(self, x: torch.Tensor, weight: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
         shape = (-1, *[1] * (weight.ndim - 1))
         steps = step.detach().reshape(shape)
-        integers = weight.detach() / steps
-        wrong = self.perturb.strength * self.perturb.errors(integers) * steps
-        out = self.product(x, weight + wrong, self.layer.rounded_bias(self.activation.step() * step))
-        return out + self.perturb.strength * self._read_and_convert(x.detach(), integers, steps, out)
+        integers, unit = weight.detach() / steps, self.activation.step()
+        wrong = self.perturb.strength * self.perturb.errors(integers)
+        out = self.product(x, weight + wrong * steps, self.layer.rounded_bias(unit * step))
+        noise = self._read_and_convert(x.detach(), integers, steps, out)
+        if self.spec.compression:
+            noise = noise - self._compressed(x.detach(), integers) * (unit * step).detach().reshape(self.channels(out))
+        return out + self.perturb.strength * noise
+
+    @torch.no_grad()
+    def _compressed(self, x: torch.Tensor, integers: torch.Tensor) -> torch.Tensor:
+        """What compression takes from the sums of weights (M, ...)."""
+        if self.encoding == Encoding.DIFFERENTIAL:
+            added, taken = integers.clamp_min(0), (-integers).clamp_min(0)
+        else:
+            added, taken = integers + self.perturb.zero, torch.full_like(integers, self.perturb.zero)
+        lines = [(sign << self.perturb.cell_bits * place, codes.float())
+                 for sign, cells in ((1, added), (-1, taken)) for place, codes in enumerate(self.perturb.digits(cells))]
+        passes = Passes(self.activation.bits, self.spec.dac.bits, self.activation.low < 0)
+        return lost(lambda digits, codes: self.product(digits, codes, None), torch.round(x / self.activation.step()).long(), lines, passes,
+                    per_unit=self.spec.compression, tiles=self._tiles())
 
     @torch.no_grad()
     def _read_and_convert(self, x: torch.Tensor, integers: torch.Tensor, steps: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
@@ -95,7 +114,11 @@ class FlashLayer(nn.Module):
     def _columns(self) -> float:
         """Conversions of an output, each by the square of its digit's place, in all tiles of its inputs."""
         places = sum(16.0 ** (self.perturb.cell_bits * place / 2) for place in range(self.perturb.slices))
-        return 2 * places * -(-self.layer.weight[0].numel() // self.spec.rows)
+        return 2 * places * self._tiles()
+
+    def _tiles(self) -> int:
+        """Tiles that the inputs of an output take."""
+        return -(-self.layer.weight[0].numel() // self.spec.rows)
 
     def _log2_lsb(self, integers: torch.Tensor) -> float:
         """The step of a conversion: as set, or about the finest with which no sum of a bit line clips."""

@@ -96,7 +96,7 @@ class Programmed:
         if part.variance is not None:
             spread = _product(digits, part.variance).clamp_min(0).sqrt()
             sums = sums + spread * torch.randn(sums.shape, generator=self._generator, device=sums.device)
-        sums = sums / (1 + self.chip.compression_per_unit * (1 << FRACTION_BITS) * sums)
+        sums = sums / (1 + self.spec.compression * sums)
         limits = self._table(-1, lambda: self.chip.limits(np.arange(self.spec.rows + 1), self.log2_lsb))[digits.count_nonzero(1)][:, None]
         if self.spec.adc.is_ideal:
             return torch.floor(sums * 2.0**-self.log2_lsb + 0.5).clamp_min(0).minimum(limits)

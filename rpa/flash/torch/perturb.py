@@ -57,7 +57,8 @@ class Perturb(nn.Module):
             return (self._variance(weights.clamp_min(0)) + self._variance((-weights).clamp_min(0))).sqrt()
         return (self._variance(weights + self.zero) + self._variance(torch.full_like(weights[:1], self.zero))).sqrt()
 
-    def _digits(self, codes: torch.Tensor) -> list[torch.Tensor]:
+    def digits(self, codes: torch.Tensor) -> list[torch.Tensor]:
+        """Codes of the cells that make up such integers, lowest place first."""
         # A code above what the cells hold (the -2^(bits-1) of a differential pair) fills them.
         whole = codes.round().long().clamp(0, (1 << self.cell_bits * self.slices) - 1)
         return [whole >> self.cell_bits * place & self.top for place in range(self.slices)]
@@ -65,7 +66,7 @@ class Perturb(nn.Module):
     def _cells(self, codes: torch.Tensor) -> torch.Tensor:
         """Sum over digits of what each cell is off its code."""
         total = torch.zeros_like(codes)
-        for place, digit in enumerate(self._digits(codes)):
+        for place, digit in enumerate(self.digits(codes)):
             held = self.mean[digit] + self.sigma[digit] * self._normal(codes)
             if self.stuck_off or self.stuck_on:
                 drawn = torch.rand(codes.shape, generator=self.generator(codes.device), device=codes.device)
@@ -74,7 +75,7 @@ class Perturb(nn.Module):
         return total
 
     def _variance(self, codes: torch.Tensor) -> torch.Tensor:
-        return sum((self.read_variance[digit] * float(1 << 2 * self.cell_bits * place) for place, digit in enumerate(self._digits(codes))),
+        return sum((self.read_variance[digit] * float(1 << 2 * self.cell_bits * place) for place, digit in enumerate(self.digits(codes))),
                    start=torch.zeros_like(codes))
 
     def _normal(self, like: torch.Tensor) -> torch.Tensor:
