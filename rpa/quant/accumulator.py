@@ -19,7 +19,7 @@ RATIOS = np.array([1.0, 0.95, 0.9, 0.875, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55,
 """Scales that are tried, relative to the one that clips no weight."""
 CLIPPING_BITS = 4
 """Widest weights that it can help to clip."""
-TOLERANCE = 1.25
+TOLERANCE = 1.3
 """A narrower container for alpha is taken when noise, with that of the stored output, grows by no more than this."""
 BIAS_STEPS = 2.0**28
 """A bias is at most so many steps of its accumulator: what a channel of tiny weights and a large bias is limited by."""
