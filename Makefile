@@ -11,7 +11,7 @@ COMPILED := $(VENV)/.compiled
 
 help:
 	@echo "make demo   a photograph through the array at 16, 8, 4 and 2 bits; table here, pictures in build/demo/"
-	@echo "make test   lint, types and every test (under 15 minutes on 2 cores, set-up included)"
+	@echo "make test   lint, types and every test (a quarter of an hour on 2 cores, and set-up)"
 	@echo "make bench  the measured targets"
 	@echo "make soak   random programs three ways for SOAK_MINUTES (10) minutes"
 	@echo "make networks  AlexNet, VGG-16, ResNet-18 and -50 at 16, 8, 4, 2 bits and w4a8, every integer (half an hour, 6 GiB)"

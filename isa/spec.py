@@ -46,6 +46,11 @@ class Field:
     def maximum(self) -> int:
         return (1 << (self.bits - 1)) - 1 if self.signed else (1 << self.bits) - 1
 
+    @property
+    def values(self) -> range:
+        """All that it holds."""
+        return range(self.minimum, self.maximum + 1)
+
     def insert(self, value: int) -> int:
         """Return the word contribution of ``value``; it must lie in ``minimum..maximum``."""
         if not self.minimum <= value <= self.maximum:

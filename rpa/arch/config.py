@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, replace
 
+from isa.encoding import BY_NAME
 from rpa.arch.errors import ConfigError
 
 ACC_BITS_CHOICES = (32, 40, 48)
-MOST_INSTRUCTIONS = 1 << 17
+MOST_INSTRUCTIONS = BY_NAME["jal"].field("offset").maximum + 1
 """As far as a branch reaches."""
 SIDE_LIMIT = 32
 """Most rows or columns that the mask registers and `dr.row0` can name."""

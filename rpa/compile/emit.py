@@ -6,21 +6,20 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from isa.encoding import BY_NAME
 from isa.table import LOOP_DEPTH
 from rpa.compile.affine import Affine
 from rpa.compile.commands import Command, Nest, leaves_of
 from rpa.compile.loops import find_loops, registers_used
-from rpa.compile.pointers import Allocation, Pointer, allocate, entry, unrolled
+from rpa.compile.pointers import NEAR, Allocation, Pointer, allocate, entry, unrolled
 from rpa.compile.settings import CommandOp, CommentOp, ContextOp, LoopOp, Lowering, Op, ResetOp, SetOp
 
 LONGEST_BODY = 4000
 """Words in a body of `loopi`, with a margin to what its offset reaches."""
-LARGEST_COUNT = (1 << 14) - 1
+LARGEST_COUNT = BY_NAME["loopi"].field("count").maximum
 ADDRESSES = frozenset({"ld.addr", "st.addr"})
 """Registers whose values are written as places in tensors."""
 INDENT = "        "
-_NEAR = range(-(1 << 17), 1 << 17)
-"""What `addi` and a one-word `li` take."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +143,7 @@ class Writer:
             raise AssertionError(f"{before} and {value} share a pointer")
         self._holds[pointer] = value
         delta, register = value.base - before.base, f"r{pointer.register}"
-        if delta in _NEAR:
+        if delta in NEAR:
             if delta:
                 self.line(f"addi  {register}, {register}, {delta}")
         else:
@@ -179,7 +178,7 @@ class Writer:
         if pointer.scope == loop.number:
             first = pointer.uses[0].op.register
             text = self._value(first, value.base)
-            self.line(f"li    r{pointer.register}, {text}", 1 if value.base in _NEAR else 2)
+            self.line(f"li    r{pointer.register}, {text}", 1 if value.base in NEAR else 2)
             self._holds[pointer] = value
         else:
             self._move(pointer, value)

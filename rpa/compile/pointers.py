@@ -11,13 +11,14 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from isa.encoding import BY_NAME
 from rpa.compile.affine import Affine
 from rpa.compile.settings import IMMEDIATE, LoopOp, Op, SetOp
 
 REGISTERS = tuple(range(1, 15))
 """r1..r14; r15 is the assembler's."""
-NEAR = 1 << 17
-"""What `addi` adds is less than this."""
+NEAR = BY_NAME["addi"].field("imm").values
+"""What `addi` adds, and a one-word `li` takes."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Pointer:
         if any(self.steps.get(loop, step) != step for loop, step in use.steps().items()):
             return False
         base = use.op.value.base
-        if any(abs(other.op.value.base - base) >= NEAR for other in self.uses):
+        if any(abs(other.op.value.base - base) not in NEAR for other in self.uses):
             return False
         if everything or (use.path and use.op.value.step(use.path[-1])):
             return True

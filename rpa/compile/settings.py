@@ -12,13 +12,13 @@ from typing import TypeAlias
 
 import numpy as np
 
-from isa.encoding import REGISTER_BY_NAME
+from isa.encoding import BY_NAME, REGISTER_BY_NAME
 from rpa.compile.affine import Affine
 from rpa.compile.commands import Command, Context
 from rpa.compile.loops import Group, Leaf, Loop, Node
 from rpa.compile.relevance import relevant
 
-IMMEDIATE = range(-(1 << 15), 1 << 15)
+IMMEDIATE = BY_NAME["set"].field("imm").values
 """What `set` writes in one instruction; other values take three."""
 
 
